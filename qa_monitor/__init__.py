@@ -1,0 +1,1 @@
+"""qa_monitor listens to every call of a health-care call centre."""

@@ -1,0 +1,433 @@
+"""The frozen values that flow from one stage to the next.
+
+Read top to bottom they tell the story of a call::
+
+    Recording -> Transcript -> Dialogue          hold protected health information (PHI)
+    === redaction: nothing below this line sees unredacted text ===
+    RedactedDialogue -> Finding -> Scorecard -> CallRecord -> Alert
+
+Units are in the names: ``_s`` seconds from the start of the recording, ``_hz`` hertz. Offsets are
+half-open ``[start, end)`` in characters. Fields that hold PHI are left out of ``repr``, so that a
+value printed by accident, in a log or a failing test, tells nothing about a caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+__all__ = [
+    "Alert",
+    "CallRecord",
+    "CallType",
+    "Criterion",
+    "Dialogue",
+    "Direction",
+    "EntityType",
+    "EscalationOutcome",
+    "Evidence",
+    "FailedCall",
+    "Finding",
+    "Recording",
+    "RedactedDialogue",
+    "RedactedTurn",
+    "RedactedWord",
+    "Role",
+    "Score",
+    "Scorecard",
+    "Segment",
+    "Severity",
+    "Span",
+    "Transcript",
+    "Turn",
+    "Word",
+]
+
+
+class Role(StrEnum):
+    """Who a speaker is in the call; ``UNKNOWN`` is a permitted answer."""
+
+    AGENT = "agent"
+    OTHER_STAFF = "other_staff"
+    CALLER = "caller"
+    THIRD_PARTY = "third_party"
+    INTERPRETER = "interpreter"
+    SYSTEM = "system"
+    UNKNOWN = "unknown"
+
+
+class Direction(StrEnum):
+    """Who placed the call."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+    UNKNOWN = "unknown"
+
+
+class EntityType(StrEnum):
+    """Kinds of PHI, after the identifiers of HIPAA Safe Harbor, 45 CFR 164.514(b)(2)."""
+
+    PERSON = "PERSON"
+    DATE = "DATE"
+    AGE = "AGE"
+    LOCATION = "LOCATION"
+    ORGANIZATION = "ORGANIZATION"
+    PHONE = "PHONE"
+    FAX = "FAX"
+    EMAIL = "EMAIL"
+    SSN = "SSN"
+    MEMBER_ID = "MEMBER_ID"
+    MRN = "MRN"
+    ACCOUNT = "ACCOUNT"
+    LICENSE = "LICENSE"
+    DEVICE = "DEVICE"
+    URL = "URL"
+    IP = "IP"
+    OTHER_ID = "OTHER_ID"
+
+
+class CallType(StrEnum):
+    """What a call is about; one primary type, any number of others."""
+
+    APPOINTMENT = "appointment"
+    INSURANCE = "insurance"
+    BILLING = "billing"
+    PRESCRIPTION = "prescription"
+    LAB_RESULTS = "lab_results"
+    MEDICAL_RECORDS = "medical_records"
+    REFERRAL = "referral"
+    SYMPTOMS = "symptoms"
+    EMERGENCY = "emergency"
+    AFTER_HOURS = "after_hours"
+    POST_DISCHARGE = "post_discharge"
+    OUTREACH = "outreach"
+    GENERAL = "general"
+
+
+class EscalationOutcome(StrEnum):
+    """What the agent did about the urgency of the call."""
+
+    NOT_NEEDED = "not_needed"
+    PROPERLY = "properly"
+    LATE_OR_PARTIAL = "late_or_partial"
+    MISSED = "missed"
+    UNNEEDED = "unneeded"
+
+
+class Criterion(StrEnum):
+    """What a score card scores.
+
+    ``EMPATHY``, ``ACTIVE_LISTENING`` and ``ESCALATION`` are 1 to 5; ``URGENCY`` is a level, 0 to 3,
+    and no judgement of the agent; it does not count in the total.
+    """
+
+    EMPATHY = "empathy"
+    ACTIVE_LISTENING = "active_listening"
+    URGENCY = "urgency"
+    ESCALATION = "escalation"
+
+
+class Severity(StrEnum):
+    """How soon a supervisor should look, most urgent first."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+    @property
+    def rank(self) -> int:
+        """0 for the most urgent."""
+        return list(Severity).index(self)
+
+
+# --- what is heard -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """One leg of a call: one agent, one recording.
+
+    ``call_id`` is the source plus the source's own id, else made from the content; it never holds
+    a file name, because file names carry people's names. ``caller_key`` is a keyed hash made at
+    intake, never a number. ``duration_s`` and ``channels`` are those of the decoded audio.
+    """
+
+    call_id: str
+    interaction_id: str | None
+    sha256: str
+    source: str
+    agent_id: str | None
+    queue: str | None
+    direction: Direction
+    started_at: datetime | None
+    duration_s: float
+    channels: int
+    caller_key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """A word as recognised; ``confidence`` 0 to 1."""
+
+    text: str = field(repr=False)
+    start_s: float
+    end_s: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A stretch of recogniser output on one channel; ``confidence`` 0 to 1.
+
+    ``is_doubtful`` tells that the recogniser's own thresholds (repetition, probability, silence)
+    flagged it: it is kept, but supports no score.
+    """
+
+    channel: int
+    start_s: float
+    end_s: float
+    text: str = field(repr=False)
+    words: tuple[Word, ...] = field(repr=False)
+    confidence: float
+    is_doubtful: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcript:
+    """What was said, by channel and time; ``dropped_s`` is speech whose text was discarded."""
+
+    call_id: str
+    language: str
+    asr_model: str
+    segments: tuple[Segment, ...] = field(repr=False)
+    dropped_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One speaker, uninterrupted. Holds PHI.
+
+    ``text`` is the words joined by single spaces where ``words`` is not empty (a turn read from a
+    labelled text has none); ``role_confidence`` 0 to 1. ``start_s`` and ``end_s`` are ``None``
+    where the turn came without times.
+    """
+
+    index: int
+    speaker: str
+    role: Role
+    role_confidence: float
+    start_s: float | None
+    end_s: float | None
+    text: str = field(repr=False)
+    words: tuple[Word, ...] = field(default=(), repr=False)
+    is_doubtful: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialogue:
+    """The call as turns, in order of their beginning. Holds PHI."""
+
+    call_id: str
+    language: str
+    asr_model: str
+    dropped_s: float
+    turns: tuple[Turn, ...] = field(repr=False)
+
+
+# === redaction: nothing below this line sees unredacted text =====================================
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One redacted stretch of one turn, and why, without its words.
+
+    ``start, end`` are offsets of the placeholder in the redacted text; ``source_start,
+    source_end`` those of the removed text in the turn as it was; ``start_s, end_s`` the stretch of
+    the recording to mute, ``None`` without word times.
+    """
+
+    start: int
+    end: int
+    source_start: int
+    source_end: int
+    entity_type: EntityType
+    recognizer: str
+    confidence: float
+    start_s: float | None
+    end_s: float | None
+    context: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedactedWord:
+    """A word or placeholder of the redacted text: offsets into it, and times."""
+
+    start: int
+    end: int
+    start_s: float
+    end_s: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedactedTurn:
+    """A turn with its PHI replaced by ``<TYPE_n>``.
+
+    It does not inherit from ``Turn``, so that the type checker refuses raw text downstream.
+    """
+
+    index: int
+    speaker: str
+    role: Role
+    role_confidence: float
+    start_s: float | None
+    end_s: float | None
+    text: str = field(repr=False)
+    words: tuple[RedactedWord, ...] = field(default=(), repr=False)
+    spans: tuple[Span, ...] = ()
+    is_doubtful: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedactedDialogue:
+    """The call as scoring, storage and people see it."""
+
+    call_id: str
+    language: str
+    asr_model: str
+    redactor_version: str
+    dropped_s: float
+    turns: tuple[RedactedTurn, ...] = field(repr=False)
+
+    def quote(self, evidence: Evidence) -> str:
+        """The redacted words that ``evidence`` points at; ``IndexError`` if it points outside."""
+        text = self.turns[evidence.turn_index].text
+        if not 0 <= evidence.start <= evidence.end <= len(text):
+            raise IndexError("evidence lies outside its turn")
+        return text[evidence.start : evidence.end]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Where to look: ``[start, end)`` of the redacted text of turn ``turn_index``."""
+
+    turn_index: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing noticed in the call.
+
+    ``task`` and ``label`` are names of ``qa_monitor.scoring.labels``; ``producer`` names the model
+    or the rule and its version. ``probability`` is set only where it is calibrated; ``confidence``
+    (0 to 1) is anything else.
+    """
+
+    task: str
+    label: str
+    producer: str
+    probability: float | None
+    confidence: float
+    evidence: Evidence | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One criterion's points, with what they rest on.
+
+    ``points=None`` means not assessable and is never zero; ``reason`` is a sentence without words
+    of the call.
+    """
+
+    criterion: Criterion
+    points: float | None
+    max_points: float
+    confidence: float
+    evidence: tuple[Evidence, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scorecard:
+    """The scores of one call under one rubric.
+
+    ``total`` is 0 to 100 over the assessable criteria, ``None`` when none is.
+    ``urgency_probability`` is that of level 3. ``review_reasons`` says, as short codes, why a
+    person should look; ``needs_review`` is true when there is any.
+    """
+
+    call_id: str
+    rubric_version: str
+    scores: tuple[Score, ...]
+    total: float | None
+    needs_review: bool
+    review_reasons: tuple[str, ...]
+    call_type: CallType | None
+    also: tuple[CallType, ...]
+    call_type_confidence: float
+    urgency_probability: float | None
+    escalated: EscalationOutcome | None
+    escalation_delay_s: float | None
+
+    def score(self, criterion: Criterion) -> Score:
+        """The score of ``criterion``; ``KeyError`` when the card has none."""
+        for score in self.scores:
+            if score.criterion is criterion:
+                return score
+        raise KeyError(criterion)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRecord:
+    """All that is kept of one scored call.
+
+    ``metrics`` are measures of the call (shares, seconds, counts); ``versions`` a version string
+    for each stage; ``warnings`` codes of what a reader should know (``demonstration_model``,
+    ``roles_uncertain``, ...).
+    """
+
+    recording: Recording
+    dialogue: RedactedDialogue
+    findings: tuple[Finding, ...]
+    scorecard: Scorecard
+    metrics: Mapping[str, float]
+    versions: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def call_id(self) -> str:
+        """The call's id, as everywhere."""
+        return self.recording.call_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedCall:
+    """A call that could not be scored: the stage and the kind of error, and no text."""
+
+    call_id: str
+    source: str
+    sha256: str | None
+    stage: str
+    error: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """A call a supervisor should see, without words of the call.
+
+    ``alert_id`` is stable: the same call and reason give the same id however often it is scored.
+    ``reason`` is a code of the policy file; ``evidence`` points into the stored redacted text.
+    """
+
+    alert_id: str
+    call_id: str
+    severity: Severity
+    reason: str
+    evidence: tuple[Evidence, ...]
+    raised_at: datetime

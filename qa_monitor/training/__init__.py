@@ -1,0 +1,1 @@
+"""Makes what is in models/: data, training and measuring, one command a model."""
