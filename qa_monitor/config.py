@@ -1,0 +1,321 @@
+"""Every setting once: its name, its default, what it does, and what values it takes.
+
+A configuration is one TOML file. ``load_config`` reads it; ``write_default_config`` writes one in
+which every setting stands with its help, commented out at its default, so that the file is its own
+documentation. Stages never read the configuration: ``pipeline.build_stages`` hands them values.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from qa_monitor.errors import ConfigError
+
+__all__ = [
+    "CONFIG_NAME",
+    "AlertSettings",
+    "AsrSettings",
+    "AudioSettings",
+    "Config",
+    "DataSettings",
+    "IntakeSettings",
+    "RedactionSettings",
+    "ReportSettings",
+    "ScoringSettings",
+    "SourceSettings",
+    "find_config",
+    "load_config",
+    "write_default_config",
+]
+
+CONFIG_NAME = "qa-monitor.toml"
+_PATTERN_GROUPS = {"agent_id", "call_id", "started_at", "queue", "direction", "interaction_id"}
+
+AgentChannel = Literal["left", "right", "auto"]
+
+
+def _is_filename_pattern(pattern: str) -> str:
+    try:
+        groups = set(re.compile(pattern).groupindex)
+    except re.error as error:
+        raise ValueError(f"is not a regular expression: {error}") from None
+    if not groups or not groups <= _PATTERN_GROUPS:
+        raise ValueError(f"must name groups among {', '.join(sorted(_PATTERN_GROUPS))}")
+    return pattern
+
+
+FilenamePattern = Annotated[str, AfterValidator(_is_filename_pattern)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSettings(_Section):
+    """Where the product keeps what it makes."""
+
+    folder: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("qa-monitor", appauthor=False)),
+        description="Folder of the database, the redacted recordings and the reports.",
+    )
+    database: str = Field(
+        "",
+        description="SQLAlchemy URL of the database; empty: SQLite in the data folder.",
+    )
+
+    @property
+    def database_url(self) -> str:
+        """The URL to open, with the default filled in."""
+        return self.database or f"sqlite:///{(self.folder / 'qa-monitor.sqlite').absolute()}"
+
+
+class SourceSettings(_Section):
+    """What differs from source to source; a source is a recorder, a site, a queue of files."""
+
+    agent_channel: AgentChannel | None = Field(
+        None,
+        description="Which channel of a two-channel recording is the agent's.",
+        examples=["right"],
+    )
+    filename_patterns: tuple[FilenamePattern, ...] | None = Field(
+        None,
+        description="File-name patterns of this source.",
+        examples=[(r"^(?P<call_id>\d+)",)],
+    )
+
+
+class IntakeSettings(_Section):
+    """How recordings are found and named."""
+
+    source: str = Field(
+        "calls",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$",
+        description="Name of the source of recordings whose metadata names none; part of call ids.",
+    )
+    agent_channel: AgentChannel = Field(
+        "auto",
+        description="Which channel of a two-channel recording is the agent's; "
+        "auto: decided by what is said.",
+    )
+    filename_patterns: tuple[FilenamePattern, ...] = Field(
+        (
+            r"^(?P<agent_id>[A-Za-z]+-?\d+)_(?P<call_id>[A-Za-z]{0,4}-?\d+)"
+            r"_(?P<started_at>\d{8}T\d{6})",
+        ),
+        description="Regular expressions tried in turn on a recording's file name; named groups "
+        "agent_id, call_id, started_at, queue, direction, interaction_id.",
+    )
+    time_format: str = Field(
+        "%Y%m%dT%H%M%S", description="strptime format of started_at in file names."
+    )
+    timezone: str = Field(
+        "UTC", description="IANA time zone of times that state none, in names and metadata."
+    )
+    agents: tuple[str, ...] = Field(
+        (),
+        description="The agent ids of the centre; empty: every id is taken. A recording of any "
+        "other agent is refused, so that a typing error does not make a new agent.",
+    )
+
+
+class AudioSettings(_Section):
+    """Limits of decoding, and what is kept of a recording."""
+
+    max_duration_h: float = Field(
+        4.0, gt=0, le=24, description="Longer recordings are refused, in hours."
+    )
+    max_size_mb: float = Field(4096.0, gt=0, description="Larger files are refused, in megabytes.")
+    keep_redacted: bool = Field(
+        True, description="Keep a copy of each recording with the PHI made inaudible."
+    )
+    redact_with: Literal["mute", "beep"] = Field(
+        "mute", description="What stands over PHI in the kept copy."
+    )
+    margin_s: float = Field(
+        0.15, ge=0, le=2, description="Seconds silenced before and after each PHI span."
+    )
+
+
+class AsrSettings(_Section):
+    """The recogniser."""
+
+    model: str = Field(
+        "auto",
+        description="auto: the best installed model; else a faster-whisper name that was pulled, "
+        "or a local folder.",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where it runs.")
+    compute_type: str = Field(
+        "default", description="CTranslate2 compute type; default: as the model was converted."
+    )
+    threads: int = Field(0, ge=0, description="CPU threads; 0: all cores.")
+    batch_size: int = Field(8, ge=1, le=256, description="Windows recognised at once.")
+    language: str = Field("en", pattern=r"^[a-z]{2,3}$", description="Language of the calls.")
+
+
+class RedactionSettings(_Section):
+    """Finding PHI."""
+
+    recognizers_file: Path | None = Field(
+        None, description="Recognizers to use in place of the ones that ship."
+    )
+
+
+class ScoringSettings(_Section):
+    """Scoring the redacted call."""
+
+    rubric_file: Path | None = Field(None, description="Rubric in place of the one that ships.")
+    red_flags_file: Path | None = Field(
+        None, description="Red-flag list in place of the one that ships."
+    )
+
+
+class AlertSettings(_Section):
+    """Who is told of urgent calls, and how."""
+
+    policy_file: Path | None = Field(None, description="Policy in place of the one that ships.")
+    console: bool = Field(True, description="Print alerts on stderr as they are raised.")
+    jsonl_file: Path | None = Field(None, description="Append each alert to this file, one a line.")
+    webhook_url: str | None = Field(
+        None, pattern=r"^https?://", description="Send each alert to this address."
+    )
+    link_base: str = Field(
+        "", description="Address under which a call can be opened; the call id is appended."
+    )
+
+
+class ReportSettings(_Section):
+    """The per-agent reports."""
+
+    minimum_calls: int = Field(
+        3, ge=1, description="With fewer scored calls a report says so and shows no trend."
+    )
+
+
+class Config(_Section):
+    """All settings; the sections are the tables of the file."""
+
+    data: DataSettings = Field(default_factory=lambda: DataSettings.model_validate({}))
+    intake: IntakeSettings = IntakeSettings.model_validate({})
+    sources: dict[str, SourceSettings] = Field(default_factory=dict)
+    audio: AudioSettings = AudioSettings.model_validate({})
+    asr: AsrSettings = AsrSettings.model_validate({})
+    redaction: RedactionSettings = RedactionSettings.model_validate({})
+    scoring: ScoringSettings = ScoringSettings.model_validate({})
+    alerts: AlertSettings = AlertSettings.model_validate({})
+    reports: ReportSettings = ReportSettings.model_validate({})
+
+
+def find_config() -> Path | None:
+    """The configuration that applies here, or ``None``.
+
+    ``QA_MONITOR_CONFIG`` before ``qa-monitor.toml`` in the working folder before the one in the
+    user's configuration folder.
+    """
+    if named := os.environ.get("QA_MONITOR_CONFIG"):
+        return Path(named)
+    user_folder = Path(platformdirs.user_config_dir("qa-monitor", appauthor=False))
+    for folder in (Path.cwd(), user_folder):
+        if (folder / CONFIG_NAME).is_file():
+            return folder / CONFIG_NAME
+    return None
+
+
+def load_config(path: Path | None = None) -> Config:
+    """The settings in ``path``, or the defaults when it is ``None``.
+
+    Relative paths in the file are taken from the file's folder. Raises ``ConfigError`` naming the
+    setting and the fault.
+    """
+    if path is None:
+        return Config()
+    problem: str
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Config.model_validate(_resolve_paths(raw, path.resolve().parent))
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problem = f"is not TOML: {error}"
+    except ValidationError as error:
+        first = error.errors()[0]
+        problem = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    raise ConfigError(
+        f"configuration {path}: {problem}. Correct it, or write a fresh one with: qa-monitor init"
+    )
+
+
+def write_default_config(path: Path, *, data_folder: Path | None = None) -> None:
+    """Write a configuration in which every setting stands with its help, at its default.
+
+    ``data_folder`` is set, the rest is commented out. Raises ``ConfigError`` if ``path`` exists.
+    """
+    lines = [
+        "# qa-monitor configuration. Every setting stands here with its default, commented out;",
+        "# take the # away to change one. Relative paths are taken from this file's folder.",
+    ]
+    for section, section_field in Config.model_fields.items():
+        if section == "sources":
+            lines += ["", "# What differs by source, a table each:", "# [sources.NAME]"]
+            settings: Any = SourceSettings
+        else:
+            settings = section_field.annotation
+            lines += ["", f"# {(settings.__doc__ or '').strip()}", f"[{section}]"]
+        for name, setting in settings.model_fields.items():
+            lines.append(f"# {setting.description}")
+            if section == "data" and name == "folder" and data_folder is not None:
+                lines.append(f"folder = {json.dumps(str(data_folder))}")
+                continue
+            default = setting.get_default(call_default_factory=True)
+            if default is None and setting.examples:
+                default = setting.examples[0]
+            lines.append(f"# {name} = {_toml(default)}")
+    problem = None
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+    except FileExistsError:
+        problem = "exists already; it is left as it is"
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror})"
+    if problem:
+        raise ConfigError(f"configuration {path} {problem}")
+
+
+def _toml(value: object) -> str:
+    if value is None:
+        return '""'
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return json.dumps(str(value) if isinstance(value, Path) else value)
+
+
+def _resolve_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """``raw`` with its path settings made absolute and its empty ones taken as not set."""
+    resolved: dict[str, Any] = {}
+    for section, settings in raw.items():
+        field = Config.model_fields.get(section)
+        if field is None or not isinstance(settings, dict) or section == "sources":
+            resolved[section] = settings
+            continue
+        section_fields = getattr(field.annotation, "model_fields", {})
+        table: dict[str, Any] = {}
+        for name, value in settings.items():
+            known = section_fields.get(name)
+            if known is not None and value == "" and known.get_default() is None:
+                continue
+            is_path = known is not None and "Path" in str(known.annotation)
+            is_model_folder = (section, name) == ("asr", "model") and value.startswith(".")
+            if isinstance(value, str) and (is_path or is_model_folder):
+                value = str(folder / Path(value).expanduser())
+            table[name] = value
+        resolved[section] = table
+    return resolved
