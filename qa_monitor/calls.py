@@ -2,7 +2,7 @@
 
 Read top to bottom they tell the story of a call::
 
-    Recording -> Transcript -> Dialogue          hold protected health information (PHI)
+    Recording -> DecodedAudio -> Transcript -> Dialogue    hold protected health information (PHI)
     === redaction: nothing below this line sees unredacted text ===
     RedactedDialogue -> Finding -> Scorecard -> CallRecord -> Alert
 
@@ -17,12 +17,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = [
+    "SAMPLE_RATE_HZ",
     "Alert",
     "CallRecord",
     "CallType",
     "Criterion",
+    "DecodedAudio",
     "Dialogue",
     "Direction",
     "EntityType",
@@ -166,6 +173,27 @@ class Recording:
     duration_s: float
     channels: int
     caller_key: str | None = field(default=None, repr=False)
+
+
+SAMPLE_RATE_HZ = 16_000
+"""Every stage works at this rate."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedAudio:
+    """The sound of a call: ``samples`` is int16 of shape (channels, n) at ``SAMPLE_RATE_HZ``."""
+
+    samples: NDArray[np.int16] = field(repr=False)
+
+    @property
+    def channels(self) -> int:
+        """How many channels there are."""
+        return int(self.samples.shape[0])
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return int(self.samples.shape[1]) / SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
