@@ -25,6 +25,7 @@ __all__ = [
     "MANIFEST_NAME",
     "REPOSITORIES",
     "ModelManifest",
+    "check_recogniser",
     "find_model",
     "list_models",
     "packaged_models_folder",
@@ -137,17 +138,17 @@ def find_model(name: str) -> Path:
         best = next((model for model in list_models() if model.kind == "recogniser"), None)
         if best is None:
             raise ModelError("No recogniser is installed. Run `qa-monitor models pull small.en`.")
-        return _checked(best.path)
+        return check_recogniser(best.path)
     canonical = _ALIASES.get(name, name)
     for folder in _model_folders():
         if folder.name == canonical:
-            return _checked(folder)
+            return check_recogniser(folder)
     by_repository = {model.repository: model for model in list_models()}
     repository = REPOSITORIES.get(canonical, canonical)
     if repository in by_repository:
-        return _checked(by_repository[repository].path)
+        return check_recogniser(by_repository[repository].path)
     if Path(name).expanduser().is_dir():
-        return _checked(Path(name).expanduser().absolute())
+        return check_recogniser(Path(name).expanduser().absolute())
     if canonical in REPOSITORIES or _REPOSITORY.fullmatch(canonical):
         raise ModelError(
             f"Model {canonical} is not installed. Run `qa-monitor models pull {canonical}`."
@@ -216,10 +217,14 @@ def _preference(model: ModelManifest) -> tuple[bool, bool, int, str]:
     return model.kind != "recogniser", model.demonstration_only, rank, model.name
 
 
-def _checked(folder: Path) -> Path:
-    """``folder``, once it is sure that loading it will not fetch anything."""
+def check_recogniser(folder: Path) -> Path:
+    """``folder``, once it is sure that loading it as a recogniser will not fetch anything.
+
+    Raises ``ModelError`` when a file is missing. Folders of other models pass: their own stages
+    check them.
+    """
     if not (folder / "model.bin").is_file():
-        return folder  # not a recogniser: its own stage checks it
+        return folder
     missing = _missing_files({path.name for path in folder.iterdir()})
     if missing:
         raise ModelError(
