@@ -1,0 +1,846 @@
+"""The ``qa-monitor`` command: arguments, printing, exit codes.
+
+Data goes to stdout, progress and messages to stderr. Every command takes ``--json``. Errors become
+one line and the exit code of their class (see ``errors``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from qa_monitor import __version__
+from qa_monitor.errors import (
+    EXIT_INTERNAL,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_SOME_FAILED,
+    QAMonitorError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from qa_monitor.calls import CallRecord
+    from qa_monitor.monitor import Monitor
+    from qa_monitor.pipeline import Observer, Outcome
+
+__all__ = ["app", "main"]
+
+_EXIT_CODES = """
+Exit codes: 0 done; 1 a fault of qa-monitor; 2 wrong command; 3 configuration, policy or rubric;
+4 recording; 5 call records; 6 model; 7 a stage failed; 8 database or disk; 9 alert delivery;
+10 no such call, agent or model; 11 some calls of a batch failed, the rest is done; 130 stopped.
+"""
+
+_DASH = "–"
+
+
+class ReportFormat(StrEnum):
+    """What a report is written as."""
+
+    HTML = "html"
+    JSON = "json"
+    CSV = "csv"
+
+
+# --- printing ------------------------------------------------------------------------------------
+
+
+def _console(*, stderr: bool = False) -> Console:
+    """A console that keeps its tables whole where there is no terminal to fit them to."""
+    console = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(stderr=stderr, highlight=False, width=160)
+    return console
+
+
+def _say(message: str) -> None:
+    _console(stderr=True).print(message, markup=False, soft_wrap=True)
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+class _Guarded(TyperGroup):
+    """A command group whose every command ends in a message and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """What the command returns; errors end the program, without a traceback."""
+        try:
+            return super().invoke(ctx)
+        except QAMonitorError as error:
+            _say(f"qa-monitor: {error.message}")
+            code = error.exit_code
+        except KeyboardInterrupt:
+            _say("qa-monitor: stopped. What was done is kept; run the same command to go on.")
+            code = EXIT_INTERRUPTED
+        except BrokenPipeError:
+            # The reader of stdout went away (`| head`); nothing is wrong.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = EXIT_OK
+        except Exception as error:
+            # The command-line library's own ways to end, usage errors among them, go on to it.
+            if hasattr(error, "exit_code") or isinstance(error, typer.Abort):
+                raise
+            code = _report_fault(error)
+        raise typer.Exit(code)
+
+
+def _report_fault(error: Exception) -> int:
+    """Say where a fault of our own lies, without its message, which may quote a call."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "qa_monitor" in frame.filename
+    ]
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown place"
+    _say(
+        f"qa-monitor: internal fault ({type(error).__name__} at {place}). "
+        f"Please report this line and the version, {__version__}."
+    )
+    return EXIT_INTERNAL
+
+
+# --- the application -----------------------------------------------------------------------------
+
+app = typer.Typer(
+    cls=_Guarded,
+    help="Listens to every call of a health-care call centre: redacted transcripts, scores with "
+    "evidence, alerts and per-agent reports, on your own machines.",
+    epilog=_EXIT_CODES.strip().replace("\n", " "),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+report_app = typer.Typer(help="Write feedback reports.", no_args_is_help=True)
+models_app = typer.Typer(help="List, fetch and try recogniser models.", no_args_is_help=True)
+app.add_typer(report_app, name="report")
+app.add_typer(models_app, name="models")
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        _print(f"qa-monitor {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    ctx: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="Configuration file; else QA_MONITOR_CONFIG, ./qa-monitor.toml, the user's."
+        ),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+    ctx.obj = config
+
+
+@contextmanager
+def _monitor(ctx: typer.Context) -> Iterator[Monitor]:
+    from qa_monitor.monitor import Monitor
+
+    with Monitor(ctx.obj) as monitor:
+        yield monitor
+
+
+@app.command(epilog="Example: qa-monitor score recordings/ --metadata calls.csv")
+def score(
+    ctx: typer.Context,
+    paths: Annotated[list[str], typer.Argument(help="Recordings, folders of them, or globs.")],
+    metadata: Annotated[
+        Path | None, typer.Option(help="Call records: CSV, JSON or JSON Lines, joined by 'file'.")
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Score anew what is scored already, as a new run.")
+    ] = False,
+    reports: Annotated[
+        bool, typer.Option(help="Write the HTML reports of the agents afterwards.")
+    ] = True,
+    as_json: JsonFlag = False,
+) -> None:
+    """Score recordings: transcribe, redact, score, alert, report. Does only what is missing."""
+    with _monitor(ctx) as monitor:
+        with _progress() as observer:
+            outcomes = monitor.score(paths, metadata=metadata, again=again, observer=observer)
+        delivery = monitor.deliver_alerts()
+        written = monitor.write_reports() if reports and monitor.store.agents() else ()
+        _tell_outcomes(outcomes, monitor)
+        for problem in delivery.problems:
+            _say(f"qa-monitor: {problem.message}")
+        if as_json:
+            _print_json(
+                {
+                    "calls": [_outcome_json(outcome, monitor) for outcome in outcomes],
+                    "alerts": [_alert_json(alert) for alert in _alerts_of(outcomes, monitor)],
+                    "reports": [str(path) for path in written],
+                }
+            )
+        else:
+            _print_score_tables(outcomes, monitor)
+            if written:
+                _console().print(
+                    f"\nReports of {len(written) - 1} agents: {written[-1]}",
+                    markup=False,
+                    soft_wrap=True,
+                )
+        failed = [outcome for outcome in outcomes if outcome.error is not None]
+        if len(failed) == len(outcomes) == 1 and failed[0].error is not None:
+            raise typer.Exit(failed[0].error.exit_code)
+        if failed:
+            raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@app.command(epilog="Example: qa-monitor show samples-c1003")
+def show(
+    ctx: typer.Context,
+    call: Annotated[str, typer.Argument(help="Call id, as in the table of score.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Show one call: scores with reasons and evidence, alerts, the redacted transcript."""
+    with _monitor(ctx) as monitor:
+        record = monitor.record(call)
+        alerts = monitor.store.alerts(call_id=record.call_id)
+        if as_json:
+            _print_json(
+                {**_record_json(record), "alerts": [_alert_json(alert) for alert in alerts]}
+            )
+            return
+        _print_record(record)
+        if alerts:
+            _console().print(_alert_table(alerts))
+
+
+@report_app.command("agent", epilog="Example: qa-monitor report agent agent-02 --format csv")
+def report_agent(
+    ctx: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="Agent id.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every agent, and an index.")] = False,
+    report_format: Annotated[
+        ReportFormat,
+        typer.Option("--format", help="html is written to a file, json and csv printed."),
+    ] = ReportFormat.HTML,
+    since: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Only calls from this day on (UTC)."),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Only calls before this day (UTC)."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write instead (one agent).")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write the report of one agent, or of all: trend, scores against the team, one next step."""
+    from qa_monitor.monitor import write_private
+    from qa_monitor.reports import render_csv, render_html, render_json
+
+    if (name is None) == (not every):
+        raise UsageError("name one agent, or give --all.")
+    if every and output:
+        raise UsageError("--output takes one agent's report; leave out --all.")
+    since, until = (day.replace(tzinfo=UTC) if day else None for day in (since, until))
+    if as_json:
+        report_format = ReportFormat.JSON
+    with _monitor(ctx) as monitor:
+        if report_format is ReportFormat.HTML and not output:
+            agents = None if every else [str(name)]
+            for path in monitor.write_reports(agents, since=since, until=until):
+                _print(str(path))
+            return
+        agents = list(monitor.store.agents()) if every else [str(name)]
+        found = [monitor.agent_report(agent, since=since, until=until) for agent in agents]
+    if report_format is ReportFormat.JSON and every:
+        _print_json([json.loads(render_json(report)) for report in found])
+        return
+    render: Callable[[Any], str] = {
+        ReportFormat.HTML: render_html,
+        ReportFormat.JSON: render_json,
+        ReportFormat.CSV: render_csv,
+    }[report_format]
+    for position, report in enumerate(found):
+        text = render(report)
+        if output:
+            _print(str(write_private(output, text)))
+        else:
+            # One header is enough for the CSV of several agents.
+            lines = text.splitlines(keepends=True)
+            _print("".join(lines[1:] if position and report_format is ReportFormat.CSV else lines))
+
+
+@app.command(epilog="Example: qa-monitor alerts --open")
+def alerts(
+    ctx: typer.Context,
+    open_only: Annotated[
+        bool, typer.Option("--open", help="Only those nobody has closed.")
+    ] = False,
+    resolve: Annotated[
+        str | None, typer.Option(metavar="ALERT", help="Close an alert as dealt with.")
+    ] = None,
+    deliver: Annotated[
+        bool, typer.Option("--deliver", help="Try again now to hand over what is queued.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """List alerts, urgent and unescalated calls first."""
+    with _monitor(ctx) as monitor:
+        if resolve:
+            monitor.store.set_alert_state(resolve, "resolved", now=datetime.now(UTC))
+        if deliver:
+            for problem in monitor.deliver_alerts().problems:
+                _say(f"qa-monitor: {problem.message}")
+        found = monitor.alerts(open_only=open_only)
+        if as_json:
+            _print_json([_alert_json(alert) for alert in found])
+        elif found:
+            _console().print(_alert_table(found))
+        else:
+            _say("No alerts." if not open_only else "No open alerts.")
+
+
+@app.command(epilog="Example: qa-monitor redact note.txt > note.redacted.txt")
+def redact(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A text file, or a recording.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where the redacted recording goes (.flac or .wav)."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Redact a text, a turn a line, or a recording: its transcript, and its sound to --output."""
+    with _monitor(ctx) as monitor:
+        text = _read_text(file)
+        if text is not None:
+            if output:
+                raise UsageError("--output is for recordings; send redacted text on with >.")
+            dialogue = monitor.redact_text(text)
+        else:
+            with _progress() as observer:
+                dialogue = monitor.redact_recording(file, output=output, observer=observer)
+    if as_json:
+        _print_json(_dialogue_json(dialogue))
+    elif text is not None:
+        _print("\n".join(turn.text for turn in dialogue.turns))
+    else:
+        for turn in dialogue.turns:
+            _print(f"{_clock(turn.start_s)}  {turn.role:<8} {turn.text}")
+
+
+@app.command(epilog="Example: qa-monitor transcribe call.wav --json")
+def transcribe(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A recording.")],
+    unredacted: Annotated[
+        bool, typer.Option("--unredacted", help="Print what was said, PHI and all.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Transcribe one recording, redacted unless told otherwise. Nothing is stored."""
+    with _monitor(ctx) as monitor, _progress() as observer:
+        if unredacted:
+            dialogue: Any = monitor.transcribe(file, observer=observer)
+        else:
+            dialogue = monitor.redact_recording(file, output=None, observer=observer)
+    if unredacted:
+        _say("qa-monitor: this transcript holds protected health information.")
+    if as_json:
+        _print_json(_dialogue_json(dialogue))
+        return
+    for turn in dialogue.turns:
+        _print(f"{_clock(turn.start_s)}  {turn.role:<8} {turn.text}")
+
+
+@app.command(epilog="Example: qa-monitor evaluate labelled.jsonl --predictions out.jsonl")
+def evaluate(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Labelled calls, JSON Lines.")],
+    predictions: Annotated[
+        Path | None, typer.Option(help="Write what was predicted, a line per call.")
+    ] = None,
+    text_only: Annotated[
+        bool, typer.Option("--text-only", help="Use the given turns even where there is audio.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure redaction and scores against labelled calls."""
+    from qa_monitor.evaluation import evaluate_file, render_table
+
+    with _monitor(ctx) as monitor, _progress() as observer:
+        figures = evaluate_file(
+            file,
+            monitor=monitor,
+            predictions=predictions,
+            listen=not text_only,
+            observer=observer,
+        )
+    if as_json:
+        _print_json(figures)
+    else:
+        _print(render_table(figures))
+
+
+@models_app.command("list", epilog="Example: qa-monitor models list --json")
+def models_list(as_json: JsonFlag = False) -> None:
+    """List the installed models."""
+    from rich.table import Table
+
+    from qa_monitor.models import list_models
+
+    found = list_models()
+    if as_json:
+        _print_json(
+            [
+                {
+                    "name": model.name,
+                    "kind": model.kind,
+                    "demonstration_only": model.demonstration_only,
+                    "folder": str(model.path),
+                }
+                for model in found
+            ]
+        )
+        return
+    table = Table("model", "kind", "for", "folder")
+    for model in found:
+        table.add_row(
+            model.name,
+            model.kind,
+            "demonstration" if model.demonstration_only else "production",
+            str(model.path),
+        )
+    _console().print(table)
+
+
+@models_app.command("pull", epilog="Example: qa-monitor models pull large-v3-turbo")
+def models_pull(
+    name: Annotated[str, typer.Argument(help="A faster-whisper model name.")],
+    endpoint: Annotated[
+        str | None, typer.Option(help="A mirror of the model hub, as https://hub.example.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Fetch a recogniser from the model hub and verify it. The one command that downloads."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from qa_monitor.models import pull
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=_console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task(name, total=None)
+        folder = pull(
+            name,
+            endpoint=endpoint,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if as_json:
+        _print_json({"name": name, "folder": str(folder)})
+    else:
+        _print(str(folder))
+
+
+@models_app.command("path", epilog="Example: qa-monitor models path")
+def models_path(
+    name: Annotated[str | None, typer.Argument(help="A model; none: the user's folder.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Print where models are kept, or where one lies."""
+    from qa_monitor.models import find_model, user_models_folder
+
+    folder = find_model(name) if name else user_models_folder()
+    if as_json:
+        _print_json({"folder": str(folder)})
+    else:
+        _print(str(folder))
+
+
+@models_app.command("check", epilog="Example: qa-monitor models check large-v3-turbo samples/")
+def models_check(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="A model.")],
+    labelled: Annotated[
+        Path,
+        typer.Argument(help="Labelled calls with audio, JSON Lines, as samples/expected.jsonl."),
+    ],
+    as_json: JsonFlag = False,
+) -> None:
+    """Try a recogniser on recordings whose words are known, and print its word error rate."""
+    from qa_monitor.evaluation import check_recogniser
+
+    with _monitor(ctx) as monitor, _progress() as observer:
+        figures = check_recogniser(name, labelled, monitor=monitor, observer=observer)
+    if as_json:
+        _print_json(figures)
+    else:
+        _print(
+            f"{name}: word error rate {figures['word_error_rate']:.1%} on {figures['words']} words "
+            f"of {figures['calls']} calls, {figures['times_real_time']:.0f} times real time"
+        )
+
+
+@app.command(epilog="Example: qa-monitor init --data-folder /srv/qa-monitor")
+def init(
+    data_folder: Annotated[
+        Path | None, typer.Option(help="Where database, audio and reports go.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write a configuration here in which every setting is explained, and make the database."""
+    from qa_monitor.config import CONFIG_NAME, write_default_config
+    from qa_monitor.monitor import Monitor
+
+    path = Path.cwd() / CONFIG_NAME
+    write_default_config(path, data_folder=data_folder)
+    with Monitor(path) as monitor:
+        _ = monitor.store
+        folder = monitor.config.data.folder
+    if as_json:
+        _print_json({"config": str(path), "data_folder": str(folder)})
+    else:
+        _print(f"configuration: {path}\ndata folder: {folder}")
+
+
+# --- what is printed -----------------------------------------------------------------------------
+
+
+def _read_text(file: Path) -> str | None:
+    """The text of ``file``, or ``None`` when it is not text."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        problem = error.strerror
+    else:
+        if not content:
+            raise UsageError("the file is empty; there is nothing to redact.")
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            return None
+        return None if "\0" in text else text
+    raise UsageError(f"the file cannot be read ({problem}).")
+
+
+def _clock(seconds: float | None) -> str:
+    return "  --  " if seconds is None else f"{int(seconds) // 60:3d}:{int(seconds) % 60:02d}"
+
+
+def _tell_outcomes(outcomes: tuple[Outcome, ...], monitor: Monitor) -> None:
+    for outcome in outcomes:
+        place = f"recording {outcome.position}: " if outcome.position else ""
+        if outcome.error is not None:
+            _say(f"qa-monitor: {place}{outcome.error.message}")
+        elif outcome.status == "duplicate":
+            _say(f"qa-monitor: {place}the same recording as call {outcome.duplicate_of}; skipped.")
+        elif outcome.status == "busy":
+            _say(f"qa-monitor: {place}another run is scoring it; left to that run.")
+    demonstration = [
+        outcome
+        for outcome in outcomes
+        if outcome.record is not None
+        and "demonstration_model" in outcome.record.warnings
+        and outcome.record.recording.source != "samples"
+    ]
+    if demonstration:
+        _say(
+            f"qa-monitor: {len(demonstration)} recordings were heard by the demonstration "
+            "recogniser, which knows synthetic voices only: do not trust their text or scores. "
+            "Fetch a production model: qa-monitor models pull large-v3-turbo"
+        )
+    counts = {
+        status: sum(outcome.status == status for outcome in outcomes)
+        for status in ("scored", "present", "duplicate", "busy", "failed")
+    }
+    words = {"present": "scored before", "duplicate": "duplicates"}
+    _say(", ".join(f"{count} {words.get(name, name)}" for name, count in counts.items() if count))
+    del monitor
+
+
+def _points(value: float | None, digits: int = 1) -> str:
+    return _DASH if value is None else f"{value:.{digits}f}"
+
+
+def _print_score_tables(outcomes: tuple[Outcome, ...], monitor: Monitor) -> None:
+    from rich.table import Table
+
+    table = Table(title="Calls", title_justify="left")
+    for column in ("call", "agent", "type", "urgency", "escalation", "empathy", "listening"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("review")
+    for outcome in outcomes:
+        if outcome.status == "scored" and outcome.record is not None:
+            record = outcome.record
+        elif outcome.status == "present":
+            record = monitor.record(outcome.call_id)
+        else:
+            continue
+        table.add_row(*_row(record))
+    if table.row_count:
+        _console().print(table)
+    found = _alerts_of(outcomes, monitor)
+    if found:
+        _console().print(_alert_table(found))
+
+
+def _row(record: CallRecord) -> list[str]:
+    from qa_monitor.calls import Criterion
+
+    card = record.scorecard
+    return [
+        record.call_id,
+        record.recording.agent_id or _DASH,
+        card.call_type or "unsure",
+        _points(card.score(Criterion.URGENCY).points, 0),
+        card.escalated or "unsure",
+        _points(card.score(Criterion.EMPATHY).points),
+        _points(card.score(Criterion.ACTIVE_LISTENING).points),
+        ", ".join(reason.replace("_", " ") for reason in card.review_reasons),
+    ]
+
+
+def _alerts_of(outcomes: tuple[Outcome, ...], monitor: Monitor) -> list[Any]:
+    calls = {outcome.call_id for outcome in outcomes}
+    return [alert for alert in monitor.alerts() if alert.alert.call_id in calls]
+
+
+def _alert_table(found: Any) -> Table:
+    from rich.table import Table
+
+    table = Table("alert", "severity", "call", "reason", "state", title="Alerts")
+    table.title_justify = "left"
+    for stored in found:
+        alert = stored.alert
+        table.add_row(
+            alert.alert_id,
+            alert.severity,
+            alert.call_id,
+            alert.reason.replace("_", " "),
+            stored.state,
+        )
+    return table
+
+
+def _print_record(record: CallRecord) -> None:
+    from rich.table import Table
+
+    console, card = _console(), record.scorecard
+    recording = record.recording
+    started = recording.started_at.isoformat(" ", "minutes") if recording.started_at else _DASH
+    console.print(
+        f"{record.call_id}  agent {recording.agent_id or _DASH}  {started}  "
+        f"{_clock(recording.duration_s).strip()}  {card.call_type or 'type unsure'}"
+        + (f" (also {', '.join(card.also)})" if card.also else ""),
+        markup=False,
+    )
+    if card.needs_review:
+        reasons = ", ".join(reason.replace("_", " ") for reason in card.review_reasons)
+        console.print(f"for review: {reasons}", markup=False)
+    for warning in record.warnings:
+        console.print(f"note: {warning.replace('_', ' ')}", markup=False)
+    table = Table("criterion", "points", "confidence", "reason and evidence")
+    for score in card.scores:
+        quotes = []
+        for evidence in score.evidence:
+            turn = record.dialogue.turns[evidence.turn_index]
+            quotes.append(
+                f"{_clock(turn.start_s).strip()} {turn.role}: “{record.dialogue.quote(evidence)}”"
+            )
+        table.add_row(
+            score.criterion.replace("_", " "),
+            f"{_points(score.points)} of {score.max_points:.0f}"
+            if score.points is not None
+            else "not assessed",
+            f"{score.confidence:.2f}",
+            "\n".join([score.reason, *quotes]).replace("[", r"\["),
+        )
+    console.print(table)
+    for turn in record.dialogue.turns:
+        doubtful = " (doubtful)" if turn.is_doubtful else ""
+        console.print(
+            f"{_clock(turn.start_s)}  {turn.role:<8} {turn.text}{doubtful}",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def _jsonable(value: Any) -> Any:
+    """``value`` as JSON has it: frozen values become objects, times ISO 8601."""
+    from dataclasses import fields, is_dataclass
+
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _jsonable(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, dict) or hasattr(value, "items"):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(item) for item in value]
+    return value
+
+
+def _dialogue_json(dialogue: Any) -> Any:
+    return _jsonable(dialogue)
+
+
+def _record_json(record: CallRecord) -> dict[str, Any]:
+    whole: dict[str, Any] = _jsonable(record)
+    for score, score_json in zip(
+        record.scorecard.scores, whole["scorecard"]["scores"], strict=True
+    ):
+        for evidence, evidence_json in zip(score.evidence, score_json["evidence"], strict=True):
+            evidence_json["quote"] = record.dialogue.quote(evidence)
+            evidence_json["start_s"] = record.dialogue.turns[evidence.turn_index].start_s
+    whole["call_id"] = record.call_id
+    return whole
+
+
+def _outcome_json(outcome: Outcome, monitor: Monitor) -> dict[str, Any]:
+    line: dict[str, Any] = {
+        "position": outcome.position,
+        "call_id": outcome.call_id,
+        "status": outcome.status,
+    }
+    if outcome.duplicate_of:
+        line["duplicate_of"] = outcome.duplicate_of
+    if outcome.error is not None:
+        line["error"] = {
+            "type": type(outcome.error).__name__,
+            "message": outcome.error.message,
+            "exit_code": outcome.error.exit_code,
+        }
+    record = outcome.record
+    if outcome.status == "present":
+        record = monitor.record(outcome.call_id)
+    if record is not None:
+        card = record.scorecard
+        line |= {
+            "agent_id": record.recording.agent_id,
+            "started_at": _jsonable(record.recording.started_at),
+            "duration_s": record.recording.duration_s,
+            "call_type": card.call_type,
+            "also": list(card.also),
+            "scores": {score.criterion.value: score.points for score in card.scores},
+            "total": card.total,
+            "urgency_probability": card.urgency_probability,
+            "escalated": card.escalated,
+            "escalation_delay_s": card.escalation_delay_s,
+            "needs_review": card.needs_review,
+            "review_reasons": list(card.review_reasons),
+            "warnings": list(record.warnings),
+        }
+    return line
+
+
+def _alert_json(stored: Any) -> dict[str, Any]:
+    whole: dict[str, Any] = _jsonable(stored.alert)
+    return {**whole, "state": stored.state}
+
+
+# --- progress ------------------------------------------------------------------------------------
+
+
+class _Bars:
+    """Progress on a terminal: a bar for the batch, a line for the call at work."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> Observer:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def advanced(self, call_id: str, stage: str, fraction: float) -> None:
+        if call_id not in self._tasks:
+            self._tasks[call_id] = self._progress.add_task(call_id, total=1.0)
+        self._progress.update(
+            self._tasks[call_id], description=f"{call_id}  {stage}", completed=fraction
+        )
+
+    def finished(self, outcome: Outcome) -> None:
+        task = self._tasks.pop(outcome.call_id, None)
+        if task is not None:
+            self._progress.remove_task(task)
+        if outcome.status != "present":
+            self._progress.console.print(
+                f"{outcome.call_id}: {outcome.status}", markup=False, highlight=False
+            )
+
+
+class _Lines:
+    """Progress where there is no terminal: a line for each call done."""
+
+    def __enter__(self) -> Observer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def advanced(self, call_id: str, stage: str, fraction: float) -> None:
+        pass
+
+    def finished(self, outcome: Outcome) -> None:
+        if outcome.status not in {"present", "failed"}:
+            _say(f"{outcome.call_id}: {outcome.status}")
+
+
+def _progress() -> Any:
+    console = _console(stderr=True)
+    return _Bars(console) if console.is_terminal else _Lines()
+
+
+def _stop(signum: int, frame: object) -> None:
+    del signum, frame
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command line; exits with a documented code."""
+    signal.signal(signal.SIGTERM, _stop)
+    app(prog_name="qa-monitor")

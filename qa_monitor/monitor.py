@@ -1,0 +1,307 @@
+"""The whole product behind one object, for the command line and for Python users alike.
+
+``Monitor`` joins intake, pipeline, store, alerts and reports under one configuration. It opens the
+database and loads models only when they are needed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from qa_monitor.calls import Dialogue, Role, Turn
+from qa_monitor.config import Config, find_config, load_config
+from qa_monitor.errors import NotFoundError, StoreError, UsageError
+from qa_monitor.intake import take_in
+from qa_monitor.store import open_store
+
+if TYPE_CHECKING:
+    from qa_monitor.alerts import Channel, DeliveryReport
+    from qa_monitor.calls import CallRecord, DecodedAudio, RedactedDialogue, Transcript
+    from qa_monitor.pipeline import Observer, Outcome, Stages
+    from qa_monitor.redaction import Redactor
+    from qa_monitor.reports import AgentReport
+    from qa_monitor.store import Store, StoredAlert
+    from qa_monitor.transcription import Recogniser
+
+__all__ = ["Monitor", "SilentObserver"]
+
+
+class SilentObserver:
+    """An observer that takes no notice."""
+
+    def advanced(self, call_id: str, stage: str, fraction: float) -> None:
+        """Nothing."""
+
+    def finished(self, outcome: Outcome) -> None:
+        """Nothing."""
+
+
+class Monitor:
+    """The product under one configuration; a context manager that closes its database.
+
+    ``config`` is a configuration, the path of one, or ``None`` for the one that applies in the
+    working folder (see ``config.find_config``).
+    """
+
+    def __init__(self, config: Config | Path | str | None = None) -> None:
+        if not isinstance(config, Config):
+            config = load_config(Path(config) if config is not None else find_config())
+        self.config = config
+
+    def __enter__(self) -> Self:
+        """The monitor itself."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Closes the database."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the database, if it was opened."""
+        if "store" in self.__dict__:
+            self.store.close()
+            del self.__dict__["store"]
+
+    @cached_property
+    def store(self) -> Store:
+        """The database, opened (and made) on first use."""
+        folder = self.config.data.folder
+        problem = None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with suppress(PermissionError):
+                # What lies here is PHI even when redacted: nobody else's to read.
+                folder.chmod(0o700)
+        except OSError as error:
+            problem = error.strerror
+        if problem:
+            raise StoreError(
+                f"the data folder {folder} cannot be made ({problem}). "
+                "Set data.folder to one that this account may write."
+            )
+        return open_store(self.config.data.database_url)
+
+    @cached_property
+    def stages(self) -> Stages:
+        """The engines, loaded on first use (a few seconds)."""
+        from qa_monitor.pipeline import build_stages
+
+        return build_stages(self.config, recogniser=self.recogniser, redactor=self.redactor)
+
+    @cached_property
+    def recogniser(self) -> Recogniser:
+        """The recogniser, loaded on first use."""
+        from qa_monitor.pipeline import build_recogniser
+
+        return build_recogniser(self.config)
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        """The redactor, loaded on first use."""
+        from qa_monitor.pipeline import build_redactor
+
+        return build_redactor(self.config)
+
+    # --- recordings in ---------------------------------------------------------------------------
+
+    def score(
+        self,
+        paths: Sequence[str | Path],
+        *,
+        metadata: Path | None = None,
+        again: bool = False,
+        observer: Observer | None = None,
+    ) -> tuple[Outcome, ...]:
+        """What became of each recording that ``paths`` (files, folders, globs) name.
+
+        Records, alerts and redacted recordings are kept; what was scored before is skipped unless
+        ``again``. Pending alerts are delivered at the end. Raises ``UsageError`` or
+        ``MetadataError`` when nothing can be started; a call's own failure is in its outcome.
+        """
+        from qa_monitor.pipeline import intake_rules, score_batch
+
+        intakes, refusals = take_in(
+            [str(path) for path in paths], metadata=metadata, rules=intake_rules(self.config)
+        )
+        return score_batch(
+            intakes,
+            refusals,
+            stages=lambda: self.stages,
+            store=self.store,
+            observer=observer or SilentObserver(),
+            again=again,
+            channels=tuple(channel.name for channel in self.channels),
+        )
+
+    # --- feedback out ----------------------------------------------------------------------------
+
+    def record(self, call_id: str) -> CallRecord:
+        """The latest record of a call; ``NotFoundError`` if there is none."""
+        return self.store.record(call_id)
+
+    def alerts(self, *, open_only: bool = False) -> tuple[StoredAlert, ...]:
+        """Alerts raised, the most urgent first."""
+        return self.store.alerts(open_only=open_only)
+
+    @cached_property
+    def channels(self) -> tuple[Channel, ...]:
+        """Where alerts go, as configured."""
+        from qa_monitor.alerts import ConsoleChannel, JsonLinesChannel, WebhookChannel
+
+        settings = self.config.alerts
+        channels: list[Channel] = []
+        if settings.console:
+            channels.append(ConsoleChannel(link_base=settings.link_base))
+        if settings.jsonl_file:
+            channels.append(JsonLinesChannel(settings.jsonl_file, link_base=settings.link_base))
+        if settings.webhook_url:
+            channels.append(WebhookChannel(settings.webhook_url, link_base=settings.link_base))
+        return tuple(channels)
+
+    def deliver_alerts(self) -> DeliveryReport:
+        """Hand pending alerts to their channels; what a channel refuses stays queued."""
+        from qa_monitor.alerts import deliver_pending
+
+        return deliver_pending(self.store, self.channels, now=datetime.now(UTC))
+
+    def agent_report(
+        self, agent_id: str, *, since: datetime | None = None, until: datetime | None = None
+    ) -> AgentReport:
+        """The report of one agent; ``NotFoundError`` names the agents there are."""
+        from qa_monitor.reports import agent_report
+
+        agents = self.store.agents()
+        if agent_id not in agents:
+            known = ", ".join(agents) or "none yet: score recordings first"
+            raise NotFoundError(f"no scored call of agent {agent_id}. Agents with calls: {known}.")
+        return agent_report(
+            agent_id,
+            self.store.records(agent_id=agent_id, since=since, until=until),
+            self.store.records(since=since, until=until),
+            now=datetime.now(UTC),
+            minimum_calls=self.config.reports.minimum_calls,
+        )
+
+    def write_reports(
+        self,
+        agents: Sequence[str] | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> tuple[Path, ...]:
+        """The HTML reports of ``agents``, or of all and their index last, as files.
+
+        They lie in the data folder's ``reports``; each is replaced whole.
+        """
+        from qa_monitor.reports import render_html, render_index, report_file_name
+
+        folder = self.config.data.folder / "reports"
+        if agents is not None:
+            reports = [self.agent_report(agent, since=since, until=until) for agent in agents]
+        else:
+            reports = [
+                self.agent_report(agent, since=since, until=until) for agent in self.store.agents()
+            ]
+        written = [
+            write_private(folder / report_file_name(report.agent_id), render_html(report))
+            for report in reports
+        ]
+        if agents is None:
+            written.append(write_private(folder / "index.html", render_index(reports)))
+        return tuple(written)
+
+    # --- single stages ---------------------------------------------------------------------------
+
+    def redact_text(self, text: str) -> RedactedDialogue:
+        """``text`` without its PHI, each line a turn; nothing is kept."""
+        turns = tuple(
+            Turn(
+                index=index,
+                speaker="text",
+                role=Role.UNKNOWN,
+                role_confidence=0.0,
+                start_s=None,
+                end_s=None,
+                text=line,
+            )
+            for index, line in enumerate(text.splitlines())
+        )
+        return self.redactor.redact(
+            Dialogue(call_id="text", language="en", asr_model="none", dropped_s=0.0, turns=turns)
+        )
+
+    def transcribe(self, path: Path, *, observer: Observer | None = None) -> Dialogue:
+        """What is said in one recording, by speaker. Holds PHI; nothing is kept."""
+        return self._hear(path, observer)[2]
+
+    def redact_recording(
+        self, path: Path, *, output: Path | None, observer: Observer | None = None
+    ) -> RedactedDialogue:
+        """The redacted transcript of one recording, and its redacted sound in ``output``."""
+        from qa_monitor.audio import write_audio
+        from qa_monitor.pipeline import redacted_audio
+
+        audio, transcript, dialogue = self._hear(path, observer)
+        redacted = self.redactor.redact(dialogue)
+        if output is not None:
+            settings = self.config.audio
+            quiet = redacted_audio(
+                audio,
+                transcript,
+                redacted,
+                mode=settings.redact_with,
+                margin_s=settings.margin_s,
+            )
+            write_audio(output, quiet)
+        return redacted
+
+    def _hear(
+        self, path: Path, observer: Observer | None
+    ) -> tuple[DecodedAudio, Transcript, Dialogue]:
+        from qa_monitor.pipeline import decode_limits, hear, intake_rules
+
+        intakes, refusals = take_in([str(path)], metadata=None, rules=intake_rules(self.config))
+        for refusal in refusals:
+            raise refusal.error
+        if len(intakes) != 1:
+            raise UsageError("name one recording.")
+        watching = observer or SilentObserver()
+        return hear(
+            intakes[0],
+            self.recogniser,
+            decode_limits(self.config),
+            progress=lambda stage, fraction: watching.advanced(intakes[0].call_id, stage, fraction),
+        )
+
+
+def write_private(path: Path, text: str) -> Path:
+    """``path``, holding ``text`` whole or left as it was; readable by its owner only."""
+    problem = None
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        draft.replace(path)
+    except OSError as error:
+        problem = error.strerror
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+    if problem:
+        raise StoreError(
+            f"{path} cannot be written ({problem}). Free disk space or mend the permissions."
+        )
+    return path

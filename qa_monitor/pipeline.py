@@ -1,0 +1,663 @@
+"""One recording to one record, top to bottom; then the batch.
+
+``score_recording`` is the whole story of a call. ``score_batch`` tells it for many: it skips what
+is done, keeps a failure to its call, saves each record with its alerts in one transaction, and can
+be stopped and started again at any point.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+
+from qa_monitor.alerts import Policy, raise_alerts
+from qa_monitor.audio import DecodeLimits, MuteSpan, decode, mute, write_audio
+from qa_monitor.calls import (
+    Alert,
+    CallRecord,
+    DecodedAudio,
+    Dialogue,
+    FailedCall,
+    Recording,
+    RedactedDialogue,
+    Transcript,
+)
+from qa_monitor.errors import (
+    MetadataError,
+    NoSpeechError,
+    QAMonitorError,
+    RedactionError,
+    ScoringError,
+    StageError,
+    StoreError,
+    TranscriptionError,
+)
+from qa_monitor.intake import Intake, IntakeRules, Refusal, SourceRules, load_caller_secret
+from qa_monitor.models import find_model
+from qa_monitor.redaction import PresidioRedactor, Redactor
+from qa_monitor.scoring import EncoderScorer, Scorer, call_metrics
+from qa_monitor.speakers import assign_speakers
+from qa_monitor.transcription import FasterWhisperRecogniser, Recogniser
+
+if TYPE_CHECKING:
+    from qa_monitor.config import Config
+    from qa_monitor.store import Store
+
+__all__ = [
+    "Observer",
+    "Outcome",
+    "Stages",
+    "build_recogniser",
+    "build_redactor",
+    "build_stages",
+    "decode_limits",
+    "hear",
+    "intake_rules",
+    "redacted_audio",
+    "score_batch",
+    "score_recording",
+]
+
+_T = TypeVar("_T")
+
+_GROUP_CALLS = 8
+_GROUP_S = 1800.0
+_UNHEARD_MARGIN_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stages:
+    """The engines, loaded, and the plain values they work by.
+
+    ``audio_folder`` is where redacted copies of the recordings go, ``None`` to keep none.
+    """
+
+    limits: DecodeLimits
+    recogniser: Recogniser
+    redactor: Redactor
+    scorer: Scorer
+    policy: Policy
+    audio_folder: Path | None
+    redact_audio_with: Literal["mute", "beep"]
+    margin_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one recording.
+
+    ``status``: scored; present (scored in an earlier run); duplicate (the same recording stands
+    under ``duplicate_of``); busy (another run is scoring it); failed (see ``error``).
+    ``position`` is ``None`` for a row of call records without a recording.
+    """
+
+    position: int | None
+    call_id: str
+    status: Literal["scored", "present", "duplicate", "busy", "failed"]
+    record: CallRecord | None = None
+    alerts: tuple[Alert, ...] = ()
+    duplicate_of: str | None = None
+    error: QAMonitorError | None = None
+
+
+class Observer(Protocol):
+    """Whoever watches a batch; called from the batch's own thread."""
+
+    def advanced(self, call_id: str, stage: str, fraction: float) -> None:
+        """``stage`` of ``call_id`` is at ``fraction`` (0 to 1)."""
+
+    def finished(self, outcome: Outcome) -> None:
+        """A recording is done with."""
+
+
+# --- the engines ---------------------------------------------------------------------------------
+
+
+def build_stages(
+    config: Config, *, recogniser: Recogniser | None = None, redactor: Redactor | None = None
+) -> Stages:
+    """The stages as ``config`` wants them, with their models loaded (a few seconds).
+
+    ``recogniser`` and ``redactor`` are used where they are loaded already.
+
+    Raises ``ModelError`` when a model is missing or damaged and ``ConfigError`` when a policy,
+    rubric or recognizer file is wrong.
+    """
+    keep = config.audio.keep_redacted
+    return Stages(
+        limits=decode_limits(config),
+        recogniser=recogniser or build_recogniser(config),
+        redactor=redactor or build_redactor(config),
+        scorer=EncoderScorer(
+            find_model("turn-findings"),
+            rubric_file=config.scoring.rubric_file,
+            red_flags_file=config.scoring.red_flags_file,
+        ),
+        policy=Policy.load(config.alerts.policy_file),
+        audio_folder=config.data.folder / "audio" if keep else None,
+        redact_audio_with=config.audio.redact_with,
+        margin_s=config.audio.margin_s,
+    )
+
+
+def decode_limits(config: Config) -> DecodeLimits:
+    """What may be decoded."""
+    return DecodeLimits(
+        max_duration_s=config.audio.max_duration_h * 3600,
+        max_bytes=int(config.audio.max_size_mb * 1e6),
+    )
+
+
+def build_recogniser(config: Config) -> Recogniser:
+    """The recogniser that ``config`` names, loaded."""
+    return FasterWhisperRecogniser(
+        find_model(config.asr.model),
+        device=config.asr.device,
+        compute_type=config.asr.compute_type,
+        threads=config.asr.threads,
+        batch_size=config.asr.batch_size,
+        language=config.asr.language,
+    )
+
+
+def build_redactor(config: Config) -> Redactor:
+    """The redactor that ``config`` names, loaded."""
+    return PresidioRedactor(
+        find_model("phi-ner"), recognizers_file=config.redaction.recognizers_file
+    )
+
+
+def intake_rules(config: Config) -> IntakeRules:
+    """How ``config`` names recordings; makes the key of caller hashes if there is none yet."""
+    channels = {"left": 0, "right": 1, "auto": None}
+
+    def rules_of(channel: str, patterns: Sequence[str]) -> SourceRules:
+        return SourceRules(
+            agent_channel=channels[channel],
+            filename_patterns=tuple(re.compile(pattern) for pattern in patterns),
+        )
+
+    default = config.intake
+    return IntakeRules(
+        source=default.source,
+        default=rules_of(default.agent_channel, default.filename_patterns),
+        sources={
+            name: rules_of(
+                source.agent_channel or default.agent_channel,
+                default.filename_patterns
+                if source.filename_patterns is None
+                else source.filename_patterns,
+            )
+            for name, source in config.sources.items()
+        },
+        time_format=default.time_format,
+        timezone=default.timezone,
+        agents=frozenset(default.agents),
+        caller_secret=load_caller_secret(config.data.folder),
+    )
+
+
+# --- one recording -------------------------------------------------------------------------------
+
+
+def score_recording(
+    intake: Intake, stages: Stages, *, progress: Callable[[str, float], None] | None = None
+) -> CallRecord:
+    """The record of one recording: decoded, heard, told apart, redacted, scored.
+
+    ``progress`` gets the stage's name and how far it is (0 to 1). Nothing is stored, but for the
+    redacted copy of the recording where ``stages.audio_folder`` asks for it. Raises the error of
+    the stage that failed, always with the call's id.
+    """
+    report = progress or (lambda _stage, _fraction: None)
+    audio, transcript, dialogue = hear(intake, stages.recogniser, stages.limits, progress=report)
+    return _complete(intake, audio, transcript, dialogue, stages, report)
+
+
+def hear(
+    intake: Intake,
+    recogniser: Recogniser,
+    limits: DecodeLimits,
+    *,
+    progress: Callable[[str, float], None],
+) -> tuple[DecodedAudio, Transcript, Dialogue]:
+    """The sound of one recording, what is said in it, and who says it. Holds PHI."""
+    call_id = intake.call_id
+    audio = _decode(intake, limits, progress)
+    transcript = _guard(
+        TranscriptionError,
+        "transcription",
+        call_id,
+        lambda: recogniser.transcribe(
+            call_id, audio, progress=lambda fraction: progress("transcription", fraction)
+        ),
+    )
+    return audio, transcript, _tell_apart(intake, audio, transcript)
+
+
+def _tell_apart(intake: Intake, audio: DecodedAudio, transcript: Transcript) -> Dialogue:
+    """Who says what; ``NoSpeechError`` when nobody says anything."""
+    call_id = intake.call_id
+    if not transcript.segments:
+        raise NoSpeechError(
+            f"call {call_id}: no speech was recognised in {audio.duration_s:.0f} s of recording. "
+            "Check that the recorder was connected, and that the language is the configured one.",
+            call_id=call_id,
+        )
+    return _guard(
+        StageError,
+        "speakers",
+        call_id,
+        lambda: assign_speakers(transcript, audio, agent_channel=intake.agent_channel),
+    )
+
+
+def _decode(
+    intake: Intake, limits: DecodeLimits, report: Callable[[str, float], None]
+) -> DecodedAudio:
+    return _guard(
+        StageError,
+        "decoding",
+        intake.call_id,
+        lambda: decode(
+            intake.path,
+            limits=limits,
+            call_id=intake.call_id,
+            progress=lambda fraction: report("decoding", fraction),
+        ),
+    )
+
+
+def _complete(
+    intake: Intake,
+    audio: DecodedAudio,
+    transcript: Transcript,
+    dialogue: Dialogue,
+    stages: Stages,
+    report: Callable[[str, float], None],
+) -> CallRecord:
+    """The record, from what was heard."""
+    call_id = intake.call_id
+    report("redaction", 0.0)
+    redacted = _guard(
+        RedactionError, "redaction", call_id, lambda: stages.redactor.redact(dialogue)
+    )
+    if stages.audio_folder is not None:
+        folder = stages.audio_folder
+        _guard(
+            RedactionError,
+            "audio redaction",
+            call_id,
+            lambda: _keep_redacted(audio, transcript, redacted, folder, stages),
+        )
+    report("scoring", 0.0)
+    findings = _guard(ScoringError, "scoring", call_id, lambda: stages.scorer.find(redacted))
+    scorecard = _guard(
+        ScoringError, "scoring", call_id, lambda: stages.scorer.score(redacted, findings)
+    )
+    return CallRecord(
+        recording=_recording(intake, audio),
+        dialogue=redacted,
+        findings=findings,
+        scorecard=scorecard,
+        metrics=call_metrics(redacted),
+        versions={
+            "transcription": transcript.asr_model,
+            "redaction": stages.redactor.version,
+            "scoring": stages.scorer.version,
+            "rubric": scorecard.rubric_version,
+        },
+        warnings=_warnings(dialogue, stages),
+    )
+
+
+def _recording(intake: Intake, audio: DecodedAudio) -> Recording:
+    return Recording(
+        call_id=intake.call_id,
+        interaction_id=intake.interaction_id,
+        sha256=intake.sha256,
+        source=intake.source,
+        agent_id=intake.agent_id,
+        queue=intake.queue,
+        direction=intake.direction,
+        started_at=intake.started_at,
+        duration_s=audio.duration_s,
+        channels=audio.channels,
+        caller_key=intake.caller_key,
+    )
+
+
+def _warnings(dialogue: Dialogue, stages: Stages) -> tuple[str, ...]:
+    warnings = []
+    if stages.recogniser.is_demonstration:
+        warnings.append("demonstration_model")
+    spoken_s = sum((turn.end_s or 0) - (turn.start_s or 0) for turn in dialogue.turns)
+    if dialogue.dropped_s > 0.1 * (spoken_s + dialogue.dropped_s):
+        warnings.append("much_speech_not_recognised")
+    return tuple(warnings)
+
+
+def redacted_audio(
+    audio: DecodedAudio,
+    transcript: Transcript,
+    redacted: RedactedDialogue,
+    *,
+    mode: Literal["mute", "beep"],
+    margin_s: float,
+) -> DecodedAudio:
+    """``audio`` with its PHI made inaudible, on every channel.
+
+    Whatever no recognised word accounts for is silenced too: a name that the recogniser did not
+    hear cannot have been redacted. Raises ``RedactionError`` when a span has no time.
+    """
+    spans = []
+    for turn in redacted.turns:
+        for span in turn.spans:
+            if span.start_s is None or span.end_s is None:
+                raise RedactionError(
+                    f"call {redacted.call_id}: PHI without a time cannot be silenced. "
+                    "No copy of the recording was kept.",
+                    call_id=redacted.call_id,
+                )
+            spans.append(MuteSpan(channel=None, start_s=span.start_s, end_s=span.end_s))
+    unheard = [
+        MuteSpan(channel=channel, start_s=start_s, end_s=end_s)
+        for channel in range(audio.channels)
+        for start_s, end_s in _unheard(transcript, channel, audio.duration_s)
+    ]
+    silenced = mute(audio, unheard, mode="mute", margin_s=0.0)
+    return mute(silenced, spans, mode=mode, margin_s=margin_s)
+
+
+def _unheard(
+    transcript: Transcript, channel: int, duration_s: float
+) -> Iterator[tuple[float, float]]:
+    """The stretches of ``channel`` farther than a margin from any recognised word."""
+    words = sorted(
+        (word.start_s, word.end_s)
+        for segment in transcript.segments
+        if segment.channel == channel
+        for word in segment.words
+    )
+    heard_until_s = 0.0
+    for start_s, end_s in words:
+        if start_s - _UNHEARD_MARGIN_S > heard_until_s:
+            yield heard_until_s, start_s - _UNHEARD_MARGIN_S
+        heard_until_s = max(heard_until_s, end_s + _UNHEARD_MARGIN_S)
+    if heard_until_s < duration_s:
+        yield heard_until_s, duration_s
+
+
+def _keep_redacted(
+    audio: DecodedAudio,
+    transcript: Transcript,
+    redacted: RedactedDialogue,
+    folder: Path,
+    stages: Stages,
+) -> None:
+    quiet = redacted_audio(
+        audio, transcript, redacted, mode=stages.redact_audio_with, margin_s=stages.margin_s
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_audio(folder / f"{redacted.call_id}.flac", quiet)
+
+
+def _guard(error_type: type[StageError], stage: str, call_id: str, work: Callable[[], _T]) -> _T:
+    """What ``work`` returns; any foreign exception becomes ``error_type`` without its message.
+
+    The new error is raised after the handler has ended, so that it carries no trace of the old
+    one: an engine's message, and the values in its frames, may quote the caller.
+    """
+    try:
+        return work()
+    except QAMonitorError as error:
+        error.__cause__ = error.__context__ = None
+        if error.call_id is None:
+            error.call_id = call_id
+        raise
+    except OSError as error:
+        kind, reason = type(error).__name__, error.strerror or type(error).__name__
+        translated: QAMonitorError = StoreError(
+            f"call {call_id}: {stage} could not read or write a file ({reason}). "
+            "Free disk space or mend the permissions, and run again.",
+            call_id=call_id,
+            kind=kind,
+        )
+    except Exception as error:  # noqa: BLE001 - every fault of an engine is translated here
+        kind = type(error).__name__
+        translated = error_type(
+            f"call {call_id}: {stage} failed ({kind}); nothing of the call was kept. "
+            "Run it again; if it fails again, report the kind of error and the version.",
+            call_id=call_id,
+            kind=kind,
+        )
+    raise translated
+
+
+# --- the batch -----------------------------------------------------------------------------------
+
+
+def score_batch(
+    intakes: Sequence[Intake],
+    refusals: Sequence[Refusal],
+    *,
+    stages: Callable[[], Stages],
+    store: Store,
+    observer: Observer,
+    channels: tuple[str, ...] = (),
+    again: bool = False,
+) -> tuple[Outcome, ...]:
+    """Score ``intakes`` and put the records and their alerts into ``store``.
+
+    ``stages`` is called once, and only when there is something to do, so that a run over finished
+    work loads no model. A call that fails is stored as failed and the rest goes on. ``again``
+    scores what is present once more, as a new run. ``channels`` are the names of those that alerts
+    are queued for. Outcomes come in the order of positions, rows
+    without a recording last. ``StoreError`` ends the batch: without a database nothing is kept.
+    """
+    outcomes: list[Outcome] = []
+
+    def finish(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        observer.finished(outcome)
+
+    for refusal in refusals:
+        finish(_refused(refusal, store))
+    worker = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+    pending = []
+    seen: dict[str, str] = {}
+    for intake in intakes:
+        known = seen.get(intake.sha256) or store.find_by_sha256(intake.sha256)
+        repeated = intake.sha256 in seen
+        seen.setdefault(intake.sha256, intake.call_id)
+        if known is not None and (repeated or known != intake.call_id):
+            finish(_duplicate(intake, known))
+        elif known is not None and not again:
+            store.correct_metadata(
+                intake.call_id,
+                agent_id=intake.agent_id,
+                queue=intake.queue,
+                direction=intake.direction,
+                started_at=intake.started_at,
+                interaction_id=intake.interaction_id,
+                caller_key=intake.caller_key,
+            )
+            finish(Outcome(position=intake.position, call_id=intake.call_id, status="present"))
+        elif known is None and store.has_record(intake.call_id):
+            finish(_failed(intake, _id_taken(intake), "intake", store))
+        else:
+            pending.append(intake)
+    if pending:
+        loaded = stages()
+        for outcome in _score_pending(pending, loaded, store, observer, worker, channels):
+            finish(outcome)
+    return tuple(
+        sorted(outcomes, key=lambda outcome: (outcome.position is None, outcome.position or 0))
+    )
+
+
+def _score_pending(
+    pending: Iterable[Intake],
+    stages: Stages,
+    store: Store,
+    observer: Observer,
+    worker: str,
+    channels: tuple[str, ...],
+) -> Iterator[Outcome]:
+    """The outcomes of ``pending``, in groups whose speech is recognised together."""
+    waiting = iter(pending)
+    held: set[str] = set()
+    try:
+        while group := list(_next_group(waiting, stages, store, observer, worker, held)):
+            heard = [entry for entry in group if isinstance(entry, _Heard)]
+            yield from (entry for entry in group if isinstance(entry, Outcome))
+            for entry, result in _recognise(heard, stages, observer):
+                yield _complete_and_save(entry, result, stages, store, observer, channels)
+                store.release(entry.intake.call_id, worker=worker)
+                held.discard(entry.intake.call_id)
+    finally:
+        for call_id in held:
+            store.release(call_id, worker=worker)
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    intake: Intake
+    audio: DecodedAudio
+
+
+def _next_group(
+    waiting: Iterator[Intake],
+    stages: Stages,
+    store: Store,
+    observer: Observer,
+    worker: str,
+    held: set[str],
+) -> Iterator[_Heard | Outcome]:
+    """Claimed and decoded recordings, up to a group's worth of audio, bounding the memory."""
+    calls, total_s = 0, 0.0
+    while calls < _GROUP_CALLS and total_s < _GROUP_S:
+        intake = next(waiting, None)
+        if intake is None:
+            return
+        calls += 1
+        if not store.claim(intake.call_id, worker=worker, now=datetime.now(UTC)):
+            yield Outcome(position=intake.position, call_id=intake.call_id, status="busy")
+            continue
+        held.add(intake.call_id)
+        failure: QAMonitorError
+        try:
+            audio = _decode(intake, stages.limits, _reporter(observer, intake.call_id))
+        except QAMonitorError as error:
+            failure = error
+        else:
+            total_s += audio.duration_s
+            yield _Heard(intake, audio)
+            continue
+        yield _failed(intake, failure, "decoding", store)
+        store.release(intake.call_id, worker=worker)
+        held.discard(intake.call_id)
+
+
+def _recognise(
+    heard: Sequence[_Heard], stages: Stages, observer: Observer
+) -> Iterator[tuple[_Heard, Transcript | QAMonitorError]]:
+    results = stages.recogniser.transcribe_many(
+        [(entry.intake.call_id, entry.audio) for entry in heard],
+        progress=lambda call_id, fraction: observer.advanced(call_id, "transcription", fraction),
+    )
+    yield from zip(heard, results, strict=True)
+
+
+def _complete_and_save(
+    entry: _Heard,
+    heard: Transcript | QAMonitorError,
+    stages: Stages,
+    store: Store,
+    observer: Observer,
+    channels: tuple[str, ...],
+) -> Outcome:
+    intake = entry.intake
+    if isinstance(heard, QAMonitorError):
+        return _failed(intake, heard, "transcription", store)
+    failure: QAMonitorError
+    stage = ["speakers"]
+
+    def report(name: str, fraction: float) -> None:
+        stage[0] = name
+        observer.advanced(intake.call_id, name, fraction)
+
+    try:
+        dialogue = _tell_apart(intake, entry.audio, heard)
+        record = _complete(intake, entry.audio, heard, dialogue, stages, report)
+    except QAMonitorError as error:
+        failure = error
+    else:
+        now = datetime.now(UTC)
+        alerts = raise_alerts(record, stages.policy, now=now)
+        store.save_record(record, alerts, channels=channels, now=now)
+        return Outcome(
+            position=intake.position,
+            call_id=intake.call_id,
+            status="scored",
+            record=record,
+            alerts=alerts,
+        )
+    return _failed(intake, failure, stage[0], store)
+
+
+def _reporter(observer: Observer, call_id: str) -> Callable[[str, float], None]:
+    return lambda stage, fraction: observer.advanced(call_id, stage, fraction)
+
+
+def _refused(refusal: Refusal, store: Store) -> Outcome:
+    if refusal.position is not None:
+        store.save_failure(
+            FailedCall(
+                call_id=refusal.call_id,
+                source=refusal.source,
+                sha256=refusal.sha256,
+                stage="intake",
+                error=type(refusal.error).__name__,
+                message=refusal.error.message,
+            ),
+            now=datetime.now(UTC),
+        )
+    return Outcome(
+        position=refusal.position, call_id=refusal.call_id, status="failed", error=refusal.error
+    )
+
+
+def _failed(intake: Intake, error: QAMonitorError, stage: str, store: Store) -> Outcome:
+    store.save_failure(
+        FailedCall(
+            call_id=intake.call_id,
+            source=intake.source,
+            sha256=intake.sha256,
+            stage=stage,
+            error=error.kind or type(error).__name__,
+            message=error.message,
+        ),
+        now=datetime.now(UTC),
+    )
+    return Outcome(position=intake.position, call_id=intake.call_id, status="failed", error=error)
+
+
+def _duplicate(intake: Intake, known: str) -> Outcome:
+    return Outcome(
+        position=intake.position, call_id=intake.call_id, status="duplicate", duplicate_of=known
+    )
+
+
+def _id_taken(intake: Intake) -> MetadataError:
+    return MetadataError(
+        f"call {intake.call_id}: this id belongs to another recording that is scored already. "
+        "Correct the call id of one of the two.",
+        call_id=intake.call_id,
+    )
