@@ -56,7 +56,10 @@ _MAX_NO_SPEECH = 0.6
 _MAX_WORDS_PER_S = 7.0
 _MAX_REPEATS = 4
 _LONGEST_LOOP = 8
-_HALVINGS = 2
+_LONGEST_GAP_S = 1.2
+_WORD_MARGIN_S = 0.3
+# A window that fails is tried again in halves, so many times over.
+_HALVINGS = 3
 _SHORTEST_HALF_S = 2.0
 _MIN_WORD_S = 0.02
 
@@ -132,6 +135,21 @@ class _Channel:
             return round(float(around.mean()) if len(around) else 0.0, 1), energy
 
         return min(frames, key=loudness) * _FRAME + _FRAME // 2
+
+    def speech_without(self, words: Sequence[Word], piece: _Piece) -> tuple[float, float]:
+        """Seconds of speech in ``piece`` away from ``words``: in all, and the longest run."""
+        first = piece.start // _FRAME
+        missed = self.speech[first : -(-piece.end // _FRAME)] >= _SPEECH_ON
+        for word in words:
+            start = int((word.start_s - _WORD_MARGIN_S) * SAMPLE_RATE_HZ / _FRAME) - first
+            end = int((word.end_s + _WORD_MARGIN_S) * SAMPLE_RATE_HZ / _FRAME) - first + 1
+            missed[max(0, start) : max(0, end)] = False
+        longest = run = 0
+        for is_missed in missed:
+            run = run + 1 if is_missed else 0
+            longest = max(longest, run)
+        frame_s = _FRAME / SAMPLE_RATE_HZ
+        return float(missed.sum()) * frame_s, longest * frame_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,14 +477,14 @@ class FasterWhisperRecogniser:
             return []
         again: list[tuple[_Call, _Window]] = []
         for (call, window), heard in zip(batch, answers, strict=True):
-            halves = window.halves() if heard.is_loop or heard.is_unlikely else ()
-            if halves and not heard.is_silence:
+            placed = _place(window, heard)
+            halves = window.halves() if placed.is_failed else ()
+            if halves:
                 again.extend((call, half) for half in halves)
                 call.pending += len(halves) - 1
                 continue
-            segments, dropped_s = _segments(window, heard)
-            call.segments.extend(segments)
-            call.dropped_s += dropped_s
+            call.segments.extend(placed.segments)
+            call.dropped_s += placed.dropped_s
             call.done_s += window.duration_s
             call.pending -= 1
         return again
@@ -540,33 +558,40 @@ def _failure(call_id: str, kind: str) -> TranscriptionError:
     )
 
 
-def _segments(window: _Window, heard: _Heard) -> tuple[list[Segment], float]:
-    """The window's words as a segment for each piece, and the seconds whose text was dropped."""
-    words = heard.words
-    if heard.is_silence or not words:
-        return [], window.duration_s if words else 0.0
-    dropped_s = 0.0
-    is_doubtful = heard.is_unlikely
-    if heard.is_loop:
-        is_doubtful = True
-        loop = _loop_start(words)
-        if loop is not None:
-            dropped_s += max(0.0, words[-1].end_s - words[loop].start_s)
-            words = words[:loop]
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A window's words in the recording's time: a segment for each piece that has any.
+
+    ``dropped_s`` is the speech left without text; ``is_failed`` asks for another try in halves.
+    """
+
+    segments: tuple[Segment, ...] = field(repr=False)
+    dropped_s: float
+    is_failed: bool
+
+
+def _place(window: _Window, heard: _Heard) -> _Placed:
+    words = () if heard.is_silence else heard.words
+    loop = _loop_start(words)
     by_piece: list[list[Word]] = [[] for _ in window.pieces]
     bounds = np.cumsum([piece.length for piece in window.pieces]) / SAMPLE_RATE_HZ
-    for word in words:
+    for word in words[:loop]:
         middle = (word.start_s + word.end_s) / 2
         index = min(int(np.searchsorted(bounds, middle, side="right")), len(bounds) - 1)
         piece = window.pieces[index]
         shift = piece.start / SAMPLE_RATE_HZ - (bounds[index - 1] if index else 0.0)
         by_piece[index].append(_placed(word, float(shift), piece, by_piece[index]))
     segments = []
+    dropped_s = 0.0
+    is_failed = heard.is_loop or heard.is_unlikely
     for piece, spoken in zip(window.pieces, by_piece, strict=True):
-        length_s = piece.length / SAMPLE_RATE_HZ
-        if len(spoken) > 3 and len(spoken) > _MAX_WORDS_PER_S * length_s:
-            dropped_s += length_s
-        elif spoken:
+        if len(spoken) > 3 and len(spoken) > _MAX_WORDS_PER_S * piece.length / SAMPLE_RATE_HZ:
+            spoken.clear()  # nobody speaks that fast: the text is made up
+        missed_s, longest_s = window.channel.speech_without(spoken, piece)
+        if longest_s > (_LONGEST_GAP_S if spoken else _MIN_SPEECH_S):
+            dropped_s += missed_s
+            is_failed = True
+        if spoken:
             segments.append(
                 Segment(
                     channel=window.channel.index,
@@ -575,10 +600,10 @@ def _segments(window: _Window, heard: _Heard) -> tuple[list[Segment], float]:
                     text=" ".join(word.text for word in spoken),
                     words=tuple(spoken),
                     confidence=float(np.mean([word.confidence for word in spoken])),
-                    is_doubtful=is_doubtful,
+                    is_doubtful=heard.is_loop or heard.is_unlikely,
                 )
             )
-    return segments, dropped_s
+    return _Placed(tuple(segments), dropped_s, is_failed)
 
 
 def _placed(word: Word, shift_s: float, piece: _Piece, before: Sequence[Word]) -> Word:
