@@ -1,0 +1,31 @@
+"""What is kept: records, alerts and who works on what, in SQLite or PostgreSQL.
+
+``open_store`` is the only function that opens the database and this package the only place that
+knows SQL. What is stored is redacted, but redacted is not de-identified: the database is PHI.
+"""
+
+from __future__ import annotations
+
+from qa_monitor.store.store import (
+    AlertEvent,
+    AlertState,
+    CallSummary,
+    Delivery,
+    DeliveryState,
+    RunSummary,
+    Store,
+    StoredAlert,
+    open_store,
+)
+
+__all__ = [
+    "AlertEvent",
+    "AlertState",
+    "CallSummary",
+    "Delivery",
+    "DeliveryState",
+    "RunSummary",
+    "Store",
+    "StoredAlert",
+    "open_store",
+]

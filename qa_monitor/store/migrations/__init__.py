@@ -1,0 +1,1 @@
+"""Alembic migrations; a change of the tables is a new file in ``versions``, never an edit."""

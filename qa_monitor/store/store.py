@@ -1,0 +1,1027 @@
+"""``Store``: everything that is done with the database, each method one transaction.
+
+A method either does the whole of what it says or nothing. Times are aware and come back in UTC.
+Every method raises ``StoreError`` when the database fails.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import and_, case, delete, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+
+from qa_monitor.calls import (
+    Alert,
+    CallRecord,
+    CallType,
+    Criterion,
+    Direction,
+    EscalationOutcome,
+    Evidence,
+    FailedCall,
+    Finding,
+    Recording,
+    RedactedDialogue,
+    Score,
+    Scorecard,
+    Severity,
+)
+from qa_monitor.errors import NotFoundError, QAMonitorError, StoreError
+from qa_monitor.store.database import (
+    DATABASE_ERRORS,
+    explain,
+    for_writing,
+    open_engine,
+    place_of,
+)
+from qa_monitor.store.tables import (
+    alert_events,
+    alerts,
+    calls,
+    deliveries,
+    failures,
+    leases,
+    runs,
+    scores,
+)
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from sqlalchemy import ColumnElement, Connection, Engine, Row
+
+__all__ = [
+    "AlertEvent",
+    "AlertState",
+    "CallSummary",
+    "Delivery",
+    "DeliveryState",
+    "RunSummary",
+    "Store",
+    "StoredAlert",
+    "open_store",
+]
+
+_T = TypeVar("_T")
+
+_PAGE = 50
+_FIRST_RETRY_S = 30.0
+_LONGEST_RETRY_S = 3600.0
+_COMPARED_IDS = 20_000
+_CALL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+_DIALOGUE = TypeAdapter(RedactedDialogue)
+_FINDINGS = TypeAdapter(tuple[Finding, ...])
+_EVIDENCE = TypeAdapter(tuple[Evidence, ...])
+_NUMBERS = TypeAdapter(dict[str, float])
+_VERSIONS = TypeAdapter(dict[str, str])
+_CODES = TypeAdapter(tuple[str, ...])
+_CALL_TYPES = TypeAdapter(tuple[CallType, ...])
+
+
+class AlertState(StrEnum):
+    """What people have made of an alert."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+    FALSE_ALARM = "false_alarm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSummary:
+    """A line of a table of calls: the latest run of one call, without its transcript.
+
+    ``points`` has every criterion of the score card, ``None`` where not assessable; ``urgency`` is
+    the level, 0 to 3; ``total`` is 0 to 100.
+    """
+
+    call_id: str
+    run_id: int
+    agent_id: str | None
+    queue: str | None
+    started_at: datetime | None
+    duration_s: float
+    scored_at: datetime
+    call_type: CallType | None
+    urgency: float | None
+    escalated: EscalationOutcome | None
+    points: Mapping[Criterion, float | None]
+    total: float | None
+    needs_review: bool
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """One scoring of a call: when, by which versions, with what total."""
+
+    run_id: int
+    call_id: str
+    scored_at: datetime
+    rubric_version: str
+    versions: Mapping[str, str]
+    total: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryState:
+    """How far telling one channel of an alert has come; ``last_error`` is a kind, never a text."""
+
+    channel: str
+    severity: Severity
+    attempts: int
+    next_attempt_at: datetime
+    delivered_at: datetime | None
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAlert:
+    """An alert and what became of it.
+
+    ``alert.raised_at`` is when it got its present severity, ``first_raised_at`` when it was raised
+    first; its evidence points into the redacted text of run ``run_id``.
+    """
+
+    alert: Alert
+    run_id: int
+    first_raised_at: datetime
+    state: AlertState
+    deliveries: tuple[DeliveryState, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertEvent:
+    """Who set which state of an alert, and when; the pipeline's own are by ``scoring``."""
+
+    alert_id: str
+    state: AlertState
+    severity: Severity
+    set_at: datetime
+    set_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One thing to tell one channel: ``alert`` at the severity the channel is to hear of.
+
+    ``is_raise`` says that the channel was told of the alert before, at a lower severity.
+    """
+
+    delivery_id: int
+    channel: str
+    alert: Alert
+    is_raise: bool
+    attempts: int
+
+
+def open_store(url: str) -> Store:
+    """The store at ``url`` (SQLAlchemy's form), made or brought up to date if need be.
+
+    SQLite, in a file for its owner only, or PostgreSQL. Raises ``ConfigError`` when the URL cannot
+    be used, ``StoreError`` when the database cannot be opened, is damaged, or was made by a newer
+    version.
+    """
+    return Store(open_engine(url), place_of(make_url(url)))
+
+
+class Store:
+    """The database of records and alerts; a context manager that closes it."""
+
+    def __init__(self, engine: Engine, place: str) -> None:
+        self._reading = engine
+        self._writing = for_writing(engine)
+        self._place = place
+        self._insert = postgresql.insert if engine.name == "postgresql" else sqlite.insert
+
+    def __enter__(self) -> Self:
+        """The store itself."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the store."""
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection; what was saved is on disk already."""
+        self._reading.dispose()
+
+    # --- calls being worked on -------------------------------------------------------------------
+
+    def claim(self, call_id: str, *, worker: str, now: datetime, lease_s: float = 900) -> bool:
+        """Whether ``worker`` now holds ``call_id``, for ``lease_s`` seconds.
+
+        False while another worker holds it. Of several that claim at once exactly one succeeds.
+        """
+        values = {"worker": worker, "lease_s": lease_s, "expires_at": _after(now, lease_s)}
+        statement = (
+            self._insert(leases)
+            .values(call_id=call_id, **values)
+            .on_conflict_do_update(
+                index_elements=[leases.c.call_id],
+                set_=values,
+                where=or_(leases.c.expires_at <= now, leases.c.worker == worker),
+            )
+        )
+        return self._write(lambda c: c.execute(statement).rowcount == 1, call_id)
+
+    def heartbeat(self, call_id: str, *, worker: str, now: datetime) -> bool:
+        """Hold ``call_id`` for another lease; False when the lease was lost to another worker."""
+
+        def work(connection: Connection) -> bool:
+            own = and_(leases.c.call_id == call_id, leases.c.worker == worker)
+            lease_s = connection.scalar(select(leases.c.lease_s).where(own))
+            if lease_s is None:
+                return False
+            connection.execute(update(leases).where(own).values(expires_at=_after(now, lease_s)))
+            return True
+
+        return self._write(work, call_id)
+
+    def release(self, call_id: str, *, worker: str) -> None:
+        """Give ``call_id`` back, if ``worker`` holds it."""
+        own = and_(leases.c.call_id == call_id, leases.c.worker == worker)
+        self._write(lambda c: c.execute(delete(leases).where(own)), call_id)
+
+    # --- records in ------------------------------------------------------------------------------
+
+    def find_by_sha256(self, sha256: str) -> str | None:
+        """The call id under which this recording was scored, if it was."""
+        return self._read(
+            lambda c: c.scalar(
+                select(calls.c.call_id)
+                .where(calls.c.sha256 == sha256)
+                .order_by(calls.c.first_scored_at, calls.c.call_id)
+                .limit(1)
+            )
+        )
+
+    def has_record(self, call_id: str) -> bool:
+        """Whether the call was scored."""
+        query = select(calls.c.call_id).where(calls.c.call_id == call_id)
+        return self._read(lambda c: c.scalar(query) is not None, call_id)
+
+    def save_record(
+        self,
+        record: CallRecord,
+        alerts: Sequence[Alert],
+        *,
+        now: datetime,
+        channels: Sequence[str] = (),
+    ) -> int:
+        """Keep ``record`` as a new run of its call, with ``alerts``; the run's id.
+
+        Record, alerts and what ``channels`` are to be told of are one transaction. An alert whose
+        id is known is not raised again; one that is more urgent than before is opened again and
+        told of as a raise. An earlier failure of the call is forgotten. Raises ``StoreError`` also
+        when the call id belongs to another recording.
+        """
+
+        def work(connection: Connection) -> int:
+            self._keep_call(connection, record.recording, now)
+            run_id = self._keep_run(connection, record, now)
+            connection.execute(delete(failures).where(failures.c.call_id == record.call_id))
+            for alert in alerts:
+                self._keep_alert(connection, alert, run_id, channels, now)
+            return run_id
+
+        return self._write(work, record.call_id)
+
+    def _keep_call(self, connection: Connection, recording: Recording, now: datetime) -> None:
+        values = {name: getattr(recording, name) for name in _RECORDING_FIELDS}
+        values["direction"] = recording.direction.value
+        own = dict(values)
+        del own["call_id"], own["sha256"]
+        written = connection.execute(
+            self._insert(calls)
+            .values(**values, first_scored_at=now)
+            .on_conflict_do_update(
+                index_elements=[calls.c.call_id],
+                set_=own,
+                where=calls.c.sha256 == recording.sha256,
+            )
+        )
+        if written.rowcount != 1:
+            raise StoreError(
+                f"call {recording.call_id}: this id belongs to another recording that is scored "
+                "already. Correct the call id of one of the two.",
+                call_id=recording.call_id,
+            )
+
+    def _keep_run(self, connection: Connection, record: CallRecord, now: datetime) -> int:
+        card = record.scorecard
+        written = connection.execute(
+            insert(runs).values(
+                call_id=record.call_id,
+                scored_at=now,
+                rubric_version=card.rubric_version,
+                total=card.total,
+                needs_review=card.needs_review,
+                review_reasons=_dump(_CODES, card.review_reasons),
+                call_type=card.call_type and card.call_type.value,
+                also=_dump(_CALL_TYPES, card.also),
+                call_type_confidence=card.call_type_confidence,
+                urgency_probability=card.urgency_probability,
+                escalated=card.escalated and card.escalated.value,
+                escalation_delay_s=card.escalation_delay_s,
+                versions=_dump(_VERSIONS, dict(record.versions)),
+                warnings=_dump(_CODES, record.warnings),
+                metrics=_dump(_NUMBERS, dict(record.metrics)),
+                findings=_dump(_FINDINGS, record.findings),
+                dialogue=_dump(_DIALOGUE, record.dialogue),
+            )
+        )
+        run_id: int = written.inserted_primary_key[0]  # type: ignore[index]
+        rows = [
+            {
+                "run_id": run_id,
+                "criterion": score.criterion.value,
+                "position": position,
+                "points": score.points,
+                "max_points": score.max_points,
+                "confidence": score.confidence,
+                "reason": score.reason,
+                "evidence": _dump(_EVIDENCE, score.evidence),
+            }
+            for position, score in enumerate(card.scores)
+        ]
+        if rows:
+            connection.execute(insert(scores), rows)
+        connection.execute(
+            update(calls).where(calls.c.call_id == record.call_id).values(latest_run_id=run_id)
+        )
+        return run_id
+
+    def _keep_alert(
+        self,
+        connection: Connection,
+        alert: Alert,
+        run_id: int,
+        channels: Sequence[str],
+        now: datetime,
+    ) -> None:
+        known = connection.scalar(
+            select(alerts.c.severity).where(alerts.c.alert_id == alert.alert_id)
+        )
+        values: dict[str, Any] = {
+            "run_id": run_id,
+            "evidence": _dump(_EVIDENCE, alert.evidence),
+        }
+        is_raised = known is not None and alert.severity.rank < Severity(known).rank
+        if known is None or is_raised:
+            values |= {
+                "severity": alert.severity.value,
+                "raised_at": alert.raised_at,
+                "state": AlertState.OPEN.value,
+            }
+        if known is None:
+            connection.execute(
+                insert(alerts).values(
+                    alert_id=alert.alert_id,
+                    call_id=alert.call_id,
+                    reason=alert.reason,
+                    first_raised_at=alert.raised_at,
+                    **values,
+                )
+            )
+        else:
+            own = alerts.c.alert_id == alert.alert_id
+            connection.execute(update(alerts).where(own).values(**values))
+        if known is None or is_raised:
+            self._note_state(connection, alert.alert_id, AlertState.OPEN, now, by="scoring")
+            for channel in channels:
+                self._queue(connection, alert, channel, now)
+
+    def _queue(self, connection: Connection, alert: Alert, channel: str, now: datetime) -> None:
+        """Note that ``channel`` is to hear of ``alert``; a lower severity still waiting is moot."""
+        same = and_(deliveries.c.alert_id == alert.alert_id, deliveries.c.channel == channel)
+        connection.execute(delete(deliveries).where(same, deliveries.c.delivered_at.is_(None)))
+        told_before = connection.scalar(select(func.count()).select_from(deliveries).where(same))
+        connection.execute(
+            insert(deliveries).values(
+                alert_id=alert.alert_id,
+                channel=channel,
+                severity=alert.severity.value,
+                is_raise=bool(told_before),
+                queued_at=now,
+                attempts=0,
+                next_attempt_at=now,
+            )
+        )
+
+    def correct_metadata(
+        self,
+        call_id: str,
+        *,
+        agent_id: str | None,
+        queue: str | None,
+        direction: Direction,
+        started_at: datetime | None,
+        interaction_id: str | None,
+        caller_key: str | None,
+    ) -> None:
+        """Put these in place of what is stored of the call; nothing is scored again."""
+        statement = (
+            update(calls)
+            .where(calls.c.call_id == call_id)
+            .values(
+                agent_id=agent_id,
+                queue=queue,
+                direction=direction.value,
+                started_at=started_at,
+                interaction_id=interaction_id,
+                caller_key=caller_key,
+            )
+        )
+        if not self._write(lambda c: c.execute(statement).rowcount, call_id):
+            raise self._not_found(call_id)
+
+    def save_failure(self, failed: FailedCall, *, now: datetime) -> None:
+        """Note that a call could not be scored, in place of what was noted of it before."""
+        values = {
+            "source": failed.source,
+            "sha256": failed.sha256,
+            "stage": failed.stage,
+            "error": failed.error,
+            "message": failed.message,
+            "failed_at": now,
+        }
+        statement = (
+            self._insert(failures)
+            .values(call_id=failed.call_id, **values)
+            .on_conflict_do_update(index_elements=[failures.c.call_id], set_=values)
+        )
+        self._write(lambda c: c.execute(statement), failed.call_id)
+
+    def delete_call(self, call_id: str) -> None:
+        """Delete every run, score, alert, delivery, failure and lease of the call for good.
+
+        On SQLite the freed pages are overwritten and the write-ahead log is emptied, so that the
+        text is gone from the disk once no other process is reading. Raises ``NotFoundError`` when
+        nothing is stored of the call.
+        """
+
+        def work(connection: Connection) -> int:
+            connection.execute(delete(leases).where(leases.c.call_id == call_id))
+            return sum(
+                connection.execute(delete(table).where(table.c.call_id == call_id)).rowcount
+                for table in (calls, failures)
+            )
+
+        if not self._write(work, call_id):
+            raise self._not_found(call_id)
+        if self._reading.name == "sqlite":
+            self._guard(self._empty_log, call_id)
+
+    def _empty_log(self) -> None:
+        with self._reading.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    # --- records out -----------------------------------------------------------------------------
+
+    def record(self, call_id: str, *, run_id: int | None = None) -> CallRecord:
+        """The latest run of a call, or run ``run_id`` of it.
+
+        Raises ``NotFoundError`` that tells what is known of the call, or names ids that are close.
+        """
+        wanted = runs.c.run_id == (calls.c.latest_run_id if run_id is None else run_id)
+        found = self._read(lambda c: self._load(c, wanted & (calls.c.call_id == call_id)), call_id)
+        if not found:
+            raise self._not_found(call_id, run_id)
+        return found[0]
+
+    def records(
+        self,
+        *,
+        agent_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Iterator[CallRecord]:
+        """The latest run of each call, oldest call first, a few at a time in memory.
+
+        ``since`` and ``until`` are ``[since, until)`` on the beginning of the call; with either, a
+        call without a known beginning is left out. Calls saved meanwhile may or may not come.
+        """
+        query = (
+            select(calls.c.latest_run_id)
+            .where(*_chosen(agent_id, since, until))
+            .order_by(*_BY_BEGINNING)
+        )
+        wanted = self._read(lambda c: list(c.scalars(query)))
+        for start in range(0, len(wanted), _PAGE):
+            page = runs.c.run_id.in_(wanted[start : start + _PAGE])
+            yield from self._read(partial(self._load, wanted=page))
+
+    def _load(self, connection: Connection, wanted: ColumnElement[bool]) -> list[CallRecord]:
+        rows = connection.execute(
+            select(calls, runs)
+            .join(runs, runs.c.call_id == calls.c.call_id)
+            .where(wanted)
+            .order_by(*_BY_BEGINNING)
+        ).all()
+        score_rows = connection.execute(
+            select(scores)
+            .where(scores.c.run_id.in_([row.run_id for row in rows]))
+            .order_by(scores.c.run_id, scores.c.position)
+        ).all()
+        by_run: dict[int, list[Score]] = {}
+        for row in score_rows:
+            by_run.setdefault(row.run_id, []).append(_score(row))
+        return [_record(row, tuple(by_run.get(row.run_id, ()))) for row in rows]
+
+    def summaries(
+        self,
+        *,
+        agent_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> tuple[CallSummary, ...]:
+        """A line for each call, chosen and ordered as ``records`` does, without transcripts."""
+        chosen = _chosen(agent_id, since, until)
+        latest = calls.c.latest_run_id == runs.c.run_id
+
+        def work(connection: Connection) -> tuple[CallSummary, ...]:
+            points: dict[int, dict[Criterion, float | None]] = {}
+            for row in connection.execute(
+                select(scores.c.run_id, scores.c.criterion, scores.c.points)
+                .join(calls, calls.c.latest_run_id == scores.c.run_id)
+                .where(*chosen)
+                .order_by(scores.c.run_id, scores.c.position)
+            ):
+                points.setdefault(row.run_id, {})[Criterion(row.criterion)] = row.points
+            rows = connection.execute(
+                select(
+                    calls.c.call_id,
+                    calls.c.agent_id,
+                    calls.c.queue,
+                    calls.c.started_at,
+                    calls.c.duration_s,
+                    runs.c.run_id,
+                    runs.c.scored_at,
+                    runs.c.call_type,
+                    runs.c.escalated,
+                    runs.c.total,
+                    runs.c.needs_review,
+                    runs.c.warnings,
+                )
+                .join(runs, latest)
+                .where(*chosen)
+                .order_by(*_BY_BEGINNING)
+            )
+            return tuple(_summary(row, points.get(row.run_id, {})) for row in rows)
+
+        return self._read(work)
+
+    def runs(self, call_id: str) -> tuple[RunSummary, ...]:
+        """The scorings of a call, oldest first; ``NotFoundError`` when there is none."""
+        query = (
+            select(
+                runs.c.run_id,
+                runs.c.call_id,
+                runs.c.scored_at,
+                runs.c.rubric_version,
+                runs.c.versions,
+                runs.c.total,
+            )
+            .where(runs.c.call_id == call_id)
+            .order_by(runs.c.run_id)
+        )
+        found = self._read(
+            lambda c: tuple(
+                RunSummary(
+                    run_id=row.run_id,
+                    call_id=row.call_id,
+                    scored_at=row.scored_at,
+                    rubric_version=row.rubric_version,
+                    versions=_VERSIONS.validate_json(row.versions),
+                    total=row.total,
+                )
+                for row in c.execute(query)
+            ),
+            call_id,
+        )
+        if not found:
+            raise self._not_found(call_id)
+        return found
+
+    def failures(self) -> tuple[FailedCall, ...]:
+        """The calls that could not be scored, in the order in which they failed."""
+        query = select(failures).order_by(failures.c.failed_at, failures.c.call_id)
+        return self._read(lambda c: tuple(_failure(row) for row in c.execute(query)))
+
+    def agents(self) -> tuple[str, ...]:
+        """The agents with scored calls, in alphabetical order."""
+        query = select(calls.c.agent_id).where(calls.c.agent_id.is_not(None)).distinct()
+        return self._read(lambda c: tuple(sorted(c.scalars(query))))
+
+    # --- alerts ----------------------------------------------------------------------------------
+
+    def alerts(
+        self, *, open_only: bool = False, call_id: str | None = None
+    ) -> tuple[StoredAlert, ...]:
+        """Alerts with their state, the most urgent first, then unescalated calls, then the oldest.
+
+        ``open_only`` leaves out what people have acknowledged, resolved or called a false alarm.
+        """
+        chosen = []
+        if open_only:
+            chosen.append(alerts.c.state == AlertState.OPEN.value)
+        if call_id is not None:
+            chosen.append(alerts.c.call_id == call_id)
+
+        def work(connection: Connection) -> tuple[StoredAlert, ...]:
+            states: dict[str, list[DeliveryState]] = {}
+            for row in connection.execute(
+                select(deliveries)
+                .join(alerts, alerts.c.alert_id == deliveries.c.alert_id)
+                .where(*chosen)
+                .order_by(deliveries.c.delivery_id)
+            ):
+                states.setdefault(row.alert_id, []).append(_delivery_state(row))
+            rows = connection.execute(
+                select(alerts)
+                .join(runs, runs.c.run_id == alerts.c.run_id)
+                .where(*chosen)
+                .order_by(*_by_need(alerts.c.severity))
+            )
+            return tuple(
+                StoredAlert(
+                    alert=_alert(row, Severity(row.severity)),
+                    run_id=row.run_id,
+                    first_raised_at=row.first_raised_at,
+                    state=AlertState(row.state),
+                    deliveries=tuple(states.get(row.alert_id, ())),
+                )
+                for row in rows
+            )
+
+        return self._read(work, call_id)
+
+    def set_alert_state(self, alert_id: str, state: AlertState, *, by: str, now: datetime) -> None:
+        """Note what ``by`` (a person's account) made of an alert; ``NotFoundError`` if unknown."""
+
+        def work(connection: Connection) -> bool:
+            own = alerts.c.alert_id == alert_id
+            if not connection.execute(update(alerts).where(own).values(state=state.value)).rowcount:
+                return False
+            self._note_state(connection, alert_id, state, now, by=by)
+            return True
+
+        if not self._write(work):
+            raise NotFoundError(f"no alert {_shown(alert_id)}. See them with: qa-monitor alerts")
+
+    def alert_events(self, alert_id: str) -> tuple[AlertEvent, ...]:
+        """The history of an alert, oldest first; empty when there is no such alert."""
+        query = (
+            select(alert_events)
+            .where(alert_events.c.alert_id == alert_id)
+            .order_by(alert_events.c.event_id)
+        )
+        return self._read(
+            lambda c: tuple(
+                AlertEvent(
+                    alert_id=row.alert_id,
+                    state=AlertState(row.state),
+                    severity=Severity(row.severity),
+                    set_at=row.set_at,
+                    set_by=row.set_by,
+                )
+                for row in c.execute(query)
+            )
+        )
+
+    @staticmethod
+    def _note_state(
+        connection: Connection, alert_id: str, state: AlertState, now: datetime, *, by: str
+    ) -> None:
+        severity = connection.scalar(select(alerts.c.severity).where(alerts.c.alert_id == alert_id))
+        connection.execute(
+            insert(alert_events).values(
+                alert_id=alert_id, state=state.value, severity=severity, set_at=now, set_by=by
+            )
+        )
+
+    # --- the outbox ------------------------------------------------------------------------------
+
+    def pending_deliveries(
+        self, channel: str, *, now: datetime, limit: int = 100
+    ) -> tuple[Delivery, ...]:
+        """What ``channel`` is to be told of by ``now``, in the order in which it matters.
+
+        The most urgent first, then calls that nobody escalated, then the oldest.
+        """
+        query = (
+            select(
+                alerts,
+                deliveries.c.delivery_id,
+                deliveries.c.channel,
+                deliveries.c.severity.label("told_severity"),
+                deliveries.c.is_raise,
+                deliveries.c.attempts,
+            )
+            .join(deliveries, deliveries.c.alert_id == alerts.c.alert_id)
+            .join(runs, runs.c.run_id == alerts.c.run_id)
+            .where(
+                deliveries.c.channel == channel,
+                deliveries.c.delivered_at.is_(None),
+                deliveries.c.next_attempt_at <= now,
+            )
+            .order_by(*_by_need(deliveries.c.severity))
+            .limit(limit)
+        )
+        return self._read(lambda c: tuple(_delivery(row) for row in c.execute(query)))
+
+    def waiting_deliveries(self, channels: Iterable[str]) -> int:
+        """How much these channels are still to be told of, now or later."""
+        query = (
+            select(func.count())
+            .select_from(deliveries)
+            .where(deliveries.c.channel.in_(list(channels)), deliveries.c.delivered_at.is_(None))
+        )
+        return self._read(lambda c: c.scalar(query) or 0)
+
+    def mark_delivered(self, delivery_id: int, *, now: datetime) -> None:
+        """Note that the channel has taken it; it is not sent again."""
+        statement = (
+            update(deliveries)
+            .where(deliveries.c.delivery_id == delivery_id, deliveries.c.delivered_at.is_(None))
+            .values(delivered_at=now, attempts=deliveries.c.attempts + 1, last_error=None)
+        )
+        self._write(lambda c: c.execute(statement))
+
+    def mark_failed(self, delivery_id: int, *, error_kind: str, now: datetime) -> None:
+        """Note that the channel did not take it, and when to try again.
+
+        The first retry waits 30 s, each further one twice as long, an hour at most; there is no
+        last one. ``error_kind`` is the name of a kind of error, never its text.
+        """
+
+        def work(connection: Connection) -> None:
+            own = and_(deliveries.c.delivery_id == delivery_id, deliveries.c.delivered_at.is_(None))
+            attempts = connection.scalar(select(deliveries.c.attempts).where(own))
+            if attempts is None:
+                return
+            wait_s = min(_FIRST_RETRY_S * 2.0 ** min(attempts, 20), _LONGEST_RETRY_S)
+            connection.execute(
+                update(deliveries)
+                .where(own)
+                .values(
+                    attempts=attempts + 1,
+                    next_attempt_at=_after(now, wait_s),
+                    last_error=error_kind,
+                )
+            )
+
+        self._write(work)
+
+    # --- transactions ----------------------------------------------------------------------------
+
+    def _read(self, work: Callable[[Connection], _T], call_id: str | None = None) -> _T:
+        return self._transact(self._reading, work, call_id)
+
+    def _write(self, work: Callable[[Connection], _T], call_id: str | None = None) -> _T:
+        return self._transact(self._writing, work, call_id)
+
+    def _transact(
+        self, engine: Engine, work: Callable[[Connection], _T], call_id: str | None
+    ) -> _T:
+        def transaction() -> _T:
+            with engine.begin() as connection:
+                return work(connection)
+
+        return self._guard(transaction, call_id)
+
+    def _guard(self, work: Callable[[], _T], call_id: str | None) -> _T:
+        """What ``work`` returns; the database's own errors become ``StoreError``.
+
+        The new error is raised after the handler has ended: the old one may quote what is stored.
+        """
+        problem: StoreError
+        try:
+            return work()
+        except QAMonitorError:
+            raise
+        except DATABASE_ERRORS as error:
+            problem = explain(error, self._place, call_id=call_id)
+        except (ValidationError, ValueError) as error:
+            problem = StoreError(
+                f"{f'call {call_id}: ' if call_id else ''}the database {self._place} holds, or was "
+                f"given, a value that cannot be ({type(error).__name__}). If it is damaged, "
+                "restore it from a backup, or score the recording again.",
+                call_id=call_id,
+                kind=type(error).__name__,
+            )
+        raise problem
+
+    def _not_found(self, call_id: str, run_id: int | None = None) -> NotFoundError:
+        """The error that says what is known of ``call_id``."""
+        shown = _shown(call_id)
+
+        def work(connection: Connection) -> tuple[bool, Any, list[str]]:
+            is_scored = connection.scalar(select(calls.c.call_id).where(calls.c.call_id == call_id))
+            failure = connection.execute(
+                select(failures.c.stage, failures.c.error).where(failures.c.call_id == call_id)
+            ).one_or_none()
+            holding = select(calls.c.call_id).where(
+                calls.c.call_id.contains(call_id, autoescape=True)
+            )
+            near = list(connection.scalars(holding.order_by(calls.c.call_id).limit(3)))
+            if not near:
+                newest = (
+                    select(calls.c.call_id)
+                    .order_by(calls.c.first_scored_at.desc())
+                    .limit(_COMPARED_IDS)
+                )
+                near = difflib.get_close_matches(call_id, list(connection.scalars(newest)))
+            return is_scored is not None, failure, near
+
+        is_scored, failure, near = self._read(work)
+        if is_scored and run_id is not None:
+            message = f"call {shown} has no run {run_id}."
+        elif failure is not None:
+            message = (
+                f"call {shown} could not be scored: {failure.stage} failed ({failure.error}). "
+                "Mend that and score the recording again."
+            )
+        elif near:
+            message = f"no call {shown}. Close to it: {', '.join(near)}."
+        else:
+            message = f"no call {shown}. Score its recording first: qa-monitor score PATH"
+        return NotFoundError(message, call_id=shown)
+
+
+# --- rows and values -----------------------------------------------------------------------------
+
+_RECORDING_FIELDS = (
+    "call_id",
+    "interaction_id",
+    "sha256",
+    "source",
+    "agent_id",
+    "queue",
+    "direction",
+    "started_at",
+    "duration_s",
+    "channels",
+    "caller_key",
+)
+_BY_BEGINNING = (
+    calls.c.started_at.is_(None),
+    calls.c.started_at,
+    calls.c.first_scored_at,
+    calls.c.call_id,
+)
+
+
+def _by_need(severity: ColumnElement[str]) -> tuple[ColumnElement[Any], ...]:
+    """The order in which supervisors need alerts; wants ``alerts`` and ``runs`` in the query."""
+    by_severity = case({level.value: level.rank for level in Severity}, value=severity)
+    by_outcome = case(
+        (runs.c.escalated == EscalationOutcome.MISSED.value, 0),
+        (runs.c.escalated.is_(None), 1),
+        (runs.c.escalated == EscalationOutcome.LATE_OR_PARTIAL.value, 2),
+        else_=3,
+    )
+    return by_severity, by_outcome, alerts.c.raised_at, alerts.c.alert_id
+
+
+def _chosen(
+    agent_id: str | None, since: datetime | None, until: datetime | None
+) -> list[ColumnElement[bool]]:
+    chosen: list[ColumnElement[bool]] = [calls.c.latest_run_id.is_not(None)]
+    if agent_id is not None:
+        chosen.append(calls.c.agent_id == agent_id)
+    if since is not None:
+        chosen.append(calls.c.started_at >= since)
+    if until is not None:
+        chosen.append(calls.c.started_at < until)
+    return chosen
+
+
+def _after(now: datetime, seconds: float) -> datetime:
+    return now + timedelta(seconds=seconds)
+
+
+def _shown(identifier: str) -> str:
+    """``identifier`` as a message may repeat it; what is no id may be a file name, or anything."""
+    return identifier if _CALL_ID.fullmatch(identifier) else "of that name"
+
+
+def _dump(adapter: TypeAdapter[_T], value: _T) -> str:
+    return adapter.dump_json(value, warnings=False).decode()
+
+
+def _score(row: Row[*tuple[Any, ...]]) -> Score:
+    return Score(
+        criterion=Criterion(row.criterion),
+        points=row.points,
+        max_points=row.max_points,
+        confidence=row.confidence,
+        evidence=_EVIDENCE.validate_json(row.evidence),
+        reason=row.reason,
+    )
+
+
+def _record(row: Row[*tuple[Any, ...]], card_scores: tuple[Score, ...]) -> CallRecord:
+    values = {name: getattr(row, name) for name in _RECORDING_FIELDS}
+    values["direction"] = Direction(row.direction)
+    return CallRecord(
+        recording=Recording(**values),
+        dialogue=_DIALOGUE.validate_json(row.dialogue),
+        findings=_FINDINGS.validate_json(row.findings),
+        scorecard=Scorecard(
+            call_id=row.call_id,
+            rubric_version=row.rubric_version,
+            scores=card_scores,
+            total=row.total,
+            needs_review=row.needs_review,
+            review_reasons=_CODES.validate_json(row.review_reasons),
+            call_type=CallType(row.call_type) if row.call_type else None,
+            also=_CALL_TYPES.validate_json(row.also),
+            call_type_confidence=row.call_type_confidence,
+            urgency_probability=row.urgency_probability,
+            escalated=EscalationOutcome(row.escalated) if row.escalated else None,
+            escalation_delay_s=row.escalation_delay_s,
+        ),
+        metrics=_NUMBERS.validate_json(row.metrics),
+        versions=_VERSIONS.validate_json(row.versions),
+        warnings=_CODES.validate_json(row.warnings),
+    )
+
+
+def _summary(row: Row[*tuple[Any, ...]], points: Mapping[Criterion, float | None]) -> CallSummary:
+    return CallSummary(
+        call_id=row.call_id,
+        run_id=row.run_id,
+        agent_id=row.agent_id,
+        queue=row.queue,
+        started_at=row.started_at,
+        duration_s=row.duration_s,
+        scored_at=row.scored_at,
+        call_type=CallType(row.call_type) if row.call_type else None,
+        urgency=points.get(Criterion.URGENCY),
+        escalated=EscalationOutcome(row.escalated) if row.escalated else None,
+        points=points,
+        total=row.total,
+        needs_review=row.needs_review,
+        warnings=_CODES.validate_json(row.warnings),
+    )
+
+
+def _failure(row: Row[*tuple[Any, ...]]) -> FailedCall:
+    return FailedCall(
+        call_id=row.call_id,
+        source=row.source,
+        sha256=row.sha256,
+        stage=row.stage,
+        error=row.error,
+        message=row.message,
+    )
+
+
+def _alert(row: Row[*tuple[Any, ...]], severity: Severity) -> Alert:
+    return Alert(
+        alert_id=row.alert_id,
+        call_id=row.call_id,
+        severity=severity,
+        reason=row.reason,
+        evidence=_EVIDENCE.validate_json(row.evidence),
+        raised_at=row.raised_at,
+    )
+
+
+def _delivery_state(row: Row[*tuple[Any, ...]]) -> DeliveryState:
+    return DeliveryState(
+        channel=row.channel,
+        severity=Severity(row.severity),
+        attempts=row.attempts,
+        next_attempt_at=row.next_attempt_at,
+        delivered_at=row.delivered_at,
+        last_error=row.last_error,
+    )
+
+
+def _delivery(row: Row[*tuple[Any, ...]]) -> Delivery:
+    return Delivery(
+        delivery_id=row.delivery_id,
+        channel=row.channel,
+        alert=_alert(row, Severity(row.told_severity)),
+        is_raise=row.is_raise,
+        attempts=row.attempts,
+    )
