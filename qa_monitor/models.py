@@ -74,7 +74,9 @@ _TIMEOUT_S = 30.0
 class ModelManifest:
     """What ``qa_monitor.json`` says of a model, with what its place says.
 
-    ``max_window_s`` is the longest stretch of sound, in seconds, that it transcribes well at once.
+    ``max_window_s`` is the longest stretch of sound, in seconds, that it transcribes well at once,
+    ``pad_to_s`` what shorter ones are padded to: 30 as Whisper was trained, or less for a model
+    that was trained on short windows, which is then several times faster.
     ``repository`` and ``revision`` say where a pulled model came from.
     """
 
@@ -84,6 +86,7 @@ class ModelManifest:
     demonstration_only: bool = False
     language: str = "en"
     max_window_s: float = 30.0
+    pad_to_s: float = 30.0
     beam_size: int = 5
     repository: str | None = None
     revision: str | None = None
@@ -192,12 +195,14 @@ def _manifest(said: Any, folder: Path, *, is_packaged: bool) -> ModelManifest:
         demonstration_only=bool(said.get("demonstration_only", False)),
         language=str(said.get("language", "en")),
         max_window_s=float(said.get("max_window_s", 30.0)),
+        pad_to_s=float(said.get("pad_to_s", 30.0)),
         beam_size=int(said.get("beam_size", 5)),
         repository=said.get("repository"),
         revision=said.get("revision"),
         is_packaged=is_packaged,
     )
-    if not 1.0 <= manifest.max_window_s <= 30.0 or manifest.beam_size < 1:
+    lengths_s = manifest.max_window_s, manifest.pad_to_s
+    if not all(1.0 <= length_s <= 30.0 for length_s in lengths_s) or manifest.beam_size < 1:
         raise ValueError("window or beam out of range")
     return manifest
 

@@ -334,6 +334,7 @@ class FasterWhisperRecogniser:
     ) -> None:
         manifest = read_manifest(check_recogniser(model_dir))
         self._max_length = int(min(30.0, max_window_s or manifest.max_window_s) * SAMPLE_RATE_HZ)
+        self._frames = round(max(self._max_length / SAMPLE_RATE_HZ, manifest.pad_to_s) * 100)
         self._beam_size = beam_size or manifest.beam_size
         self._batch_size = batch_size
         self._is_demonstration = manifest.demonstration_only
@@ -495,7 +496,7 @@ class FasterWhisperRecogniser:
 
         model = self._model
         features = [model.feature_extractor(window.sound())[..., :-1] for window in windows]
-        encoded = model.encode(np.stack([pad_or_trim(feature) for feature in features]))
+        encoded = model.encode(np.stack([pad_or_trim(part, self._frames) for part in features]))
         results = model.model.generate(
             encoded,
             [self._prompt] * len(windows),
@@ -511,7 +512,7 @@ class FasterWhisperRecogniser:
             [token for token in result.sequences_ids[0] if token < self._tokenizer.eot]
             for result in results
         ]
-        frames = [min(feature.shape[-1], 3000) for feature in features]
+        frames = [min(feature.shape[-1], self._frames) for feature in features]
         alignments = model.find_alignment(self._tokenizer, tokens, encoded, frames)
         heard = []
         for result, alignment in zip(results, alignments, strict=True):
