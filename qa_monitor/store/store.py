@@ -36,7 +36,7 @@ from qa_monitor.calls import (
     Scorecard,
     Severity,
 )
-from qa_monitor.errors import NotFoundError, QAMonitorError, StoreError
+from qa_monitor.errors import NotFoundError, QAMonitorError, StoreError, UsageError
 from qa_monitor.store.database import (
     DATABASE_ERRORS,
     explain,
@@ -673,8 +673,16 @@ class Store:
 
         return self._read(work, call_id)
 
-    def set_alert_state(self, alert_id: str, state: AlertState, *, by: str, now: datetime) -> None:
-        """Note what ``by`` (a person's account) made of an alert; ``NotFoundError`` if unknown."""
+    def set_alert_state(
+        self, alert_id: str, state: AlertState | str, *, now: datetime, by: str = "unnamed"
+    ) -> None:
+        """Note what ``by`` (a person's account) made of an alert.
+
+        Raises ``NotFoundError`` for an unknown alert and ``UsageError`` for an unknown state.
+        """
+        if state not in set(AlertState):
+            raise UsageError(f"an alert cannot be made that. Its states: {', '.join(AlertState)}.")
+        state = AlertState(state)
 
         def work(connection: Connection) -> bool:
             own = alerts.c.alert_id == alert_id
