@@ -211,9 +211,8 @@ def score_recording(
 ) -> CallRecord:
     """The record of one recording: decoded, heard, told apart, redacted, scored.
 
-    ``progress`` gets the stage's name and how far it is (0 to 1). Nothing is stored, but for the
-    redacted copy of the recording where ``stages.audio_folder`` asks for it. Raises the error of
-    the stage that failed, always with the call's id.
+    ``progress`` gets the stage's name and how far it is (0 to 1). Nothing is stored. Raises the
+    error of the stage that failed, always with the call's id.
     """
     report = progress or (lambda _stage, _fraction: None)
     audio, transcript, dialogue = hear(intake, stages.recogniser, stages.limits, progress=report)
@@ -288,14 +287,6 @@ def _complete(
     redacted = _guard(
         RedactionError, "redaction", call_id, lambda: stages.redactor.redact(dialogue)
     )
-    if stages.audio_folder is not None:
-        folder = stages.audio_folder
-        _guard(
-            RedactionError,
-            "audio redaction",
-            call_id,
-            lambda: _keep_redacted(audio, transcript, redacted, folder, stages),
-        )
     report("scoring", 0.0)
     findings = _guard(ScoringError, "scoring", call_id, lambda: stages.scorer.find(redacted))
     scorecard = _guard(
@@ -392,20 +383,6 @@ def _unheard(
         heard_until_s = max(heard_until_s, end_s + _UNHEARD_MARGIN_S)
     if heard_until_s < duration_s:
         yield heard_until_s, duration_s
-
-
-def _keep_redacted(
-    audio: DecodedAudio,
-    transcript: Transcript,
-    redacted: RedactedDialogue,
-    folder: Path,
-    stages: Stages,
-) -> None:
-    quiet = redacted_audio(
-        audio, transcript, redacted, mode=stages.redact_audio_with, margin_s=stages.margin_s
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_audio(folder / f"{redacted.call_id}.flac", quiet)
 
 
 def _guard(error_type: type[StageError], stage: str, call_id: str, work: Callable[[], _T]) -> _T:
@@ -568,11 +545,27 @@ def _next_group(
 def _recognise(
     heard: Sequence[_Heard], stages: Stages, observer: Observer
 ) -> Iterator[tuple[_Heard, Transcript | QAMonitorError]]:
-    results = stages.recogniser.transcribe_many(
-        [(entry.intake.call_id, entry.audio) for entry in heard],
-        progress=lambda call_id, fraction: observer.advanced(call_id, "transcription", fraction),
-    )
-    yield from zip(heard, results, strict=True)
+    waiting = list(heard)
+    while waiting:
+        results = stages.recogniser.transcribe_many(
+            [(entry.intake.call_id, entry.audio) for entry in waiting],
+            progress=lambda call_id, fraction: observer.advanced(
+                call_id, "transcription", fraction
+            ),
+        )
+        result: Transcript | QAMonitorError | None = None
+        # A recogniser that broke is asked anew for the calls after the one it broke at.
+        while waiting and not isinstance(result, StageError):
+            try:
+                result = _guard(
+                    TranscriptionError,
+                    "transcription",
+                    waiting[0].intake.call_id,
+                    lambda: next(results),  # noqa: B023 - called at once
+                )
+            except QAMonitorError as error:
+                result = error
+            yield waiting.pop(0), result
 
 
 def _complete_and_save(
@@ -593,15 +586,28 @@ def _complete_and_save(
         stage[0] = name
         observer.advanced(intake.call_id, name, fraction)
 
+    now = datetime.now(UTC)
     try:
         dialogue = _tell_apart(intake, entry.audio, heard)
         record = _complete(intake, entry.audio, heard, dialogue, stages, report)
+        alerts = _guard(
+            StageError,
+            "alerts",
+            intake.call_id,
+            lambda: raise_alerts(record, stages.policy, now=now),
+        )
+        report("audio", 0.0)
+        kept = _keep_redacted(entry.audio, heard, record.dialogue, stages)
     except QAMonitorError as error:
         failure = error
     else:
-        now = datetime.now(UTC)
-        alerts = raise_alerts(record, stages.policy, now=now)
-        store.save_record(record, alerts, channels=channels, now=now)
+        try:
+            store.save_record(record, alerts, channels=channels, now=now)
+        except BaseException:
+            # Sound without a record would be found by nobody, and deleted by nobody.
+            if kept is not None:
+                kept.unlink(missing_ok=True)
+            raise
         return Outcome(
             position=intake.position,
             call_id=intake.call_id,
@@ -610,6 +616,24 @@ def _complete_and_save(
             alerts=alerts,
         )
     return _failed(intake, failure, stage[0], store)
+
+
+def _keep_redacted(
+    audio: DecodedAudio, transcript: Transcript, redacted: RedactedDialogue, stages: Stages
+) -> Path | None:
+    """The redacted copy of the recording, written, where one is wanted."""
+    if stages.audio_folder is None:
+        return None
+    path = stages.audio_folder / f"{redacted.call_id}.flac"
+
+    def keep() -> None:
+        quiet = redacted_audio(
+            audio, transcript, redacted, mode=stages.redact_audio_with, margin_s=stages.margin_s
+        )
+        write_audio(path, quiet)
+
+    _guard(RedactionError, "audio redaction", redacted.call_id, keep)
+    return path
 
 
 def _reporter(observer: Observer, call_id: str) -> Callable[[str, float], None]:
