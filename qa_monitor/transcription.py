@@ -58,6 +58,9 @@ _MAX_REPEATS = 4
 _LONGEST_LOOP = 8
 _LONGEST_GAP_S = 1.2
 _WORD_MARGIN_S = 0.3
+_WEAK_SPEECH = 0.8
+_WEAK_CONFIDENCE = 0.5
+_DOUBTFUL_CONFIDENCE = 0.35
 # A window that fails is tried again in halves, so many times over.
 _HALVINGS = 3
 _SHORTEST_HALF_S = 2.0
@@ -135,6 +138,12 @@ class _Channel:
             return round(float(around.mean()) if len(around) else 0.0, 1), energy
 
         return min(frames, key=loudness) * _FRAME + _FRAME // 2
+
+    def strength(self, piece: _Piece) -> float:
+        """The median probability of speech in ``piece`` without its padding, 0 to 1."""
+        pad = round(_PAD_S * SAMPLE_RATE_HZ)
+        inner = self.speech[(piece.start + pad) // _FRAME : (piece.end - pad) // _FRAME + 1]
+        return float(np.median(inner)) if len(inner) else 0.0
 
     def speech_without(self, words: Sequence[Word], piece: _Piece) -> tuple[float, float]:
         """Seconds of speech in ``piece`` away from ``words``: in all, and the longest run."""
@@ -584,10 +593,13 @@ def _place(window: _Window, heard: _Heard) -> _Placed:
         by_piece[index].append(_placed(word, float(shift), piece, by_piece[index]))
     segments = []
     dropped_s = 0.0
-    is_failed = heard.is_loop or heard.is_unlikely
+    is_failed = is_doubtful = heard.is_loop or heard.is_unlikely
     for piece, spoken in zip(window.pieces, by_piece, strict=True):
-        if len(spoken) > 3 and len(spoken) > _MAX_WORDS_PER_S * piece.length / SAMPLE_RATE_HZ:
-            spoken.clear()  # nobody speaks that fast: the text is made up
+        confidence = float(np.mean([word.confidence for word in spoken])) if spoken else 0.0
+        is_too_fast = len(spoken) > max(3.0, _MAX_WORDS_PER_S * piece.length / SAMPLE_RATE_HZ)
+        is_hardly_speech = window.channel.strength(piece) < _WEAK_SPEECH
+        if is_too_fast or (is_hardly_speech and confidence < _WEAK_CONFIDENCE):
+            spoken.clear()  # made up over music, noise or silence
         missed_s, longest_s = window.channel.speech_without(spoken, piece)
         if longest_s > (_LONGEST_GAP_S if spoken else _MIN_SPEECH_S):
             dropped_s += missed_s
@@ -600,8 +612,8 @@ def _place(window: _Window, heard: _Heard) -> _Placed:
                     end_s=spoken[-1].end_s,
                     text=" ".join(word.text for word in spoken),
                     words=tuple(spoken),
-                    confidence=float(np.mean([word.confidence for word in spoken])),
-                    is_doubtful=heard.is_loop or heard.is_unlikely,
+                    confidence=confidence,
+                    is_doubtful=is_doubtful or confidence < _DOUBTFUL_CONFIDENCE,
                 )
             )
     return _Placed(tuple(segments), dropped_s, is_failed)
