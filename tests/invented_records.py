@@ -1,0 +1,252 @@
+"""Invented call records: one that can be told how the call went, and any that can be."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+from hypothesis import strategies as st
+
+from qa_monitor.calls import (
+    CallRecord,
+    CallType,
+    Criterion,
+    Direction,
+    EntityType,
+    EscalationOutcome,
+    Evidence,
+    Finding,
+    Recording,
+    RedactedDialogue,
+    RedactedTurn,
+    RedactedWord,
+    Role,
+    Score,
+    Scorecard,
+    Span,
+)
+
+NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+
+
+def make_record(
+    call_id: str = "calls-1",
+    *,
+    sha256: str | None = None,
+    agent_id: str | None = "A-1",
+    started_at: datetime | None = NOW,
+    text: str = "my husband <PERSON_1> has a terrible pain in his chest",
+    urgency: float | None = 3,
+    urgency_probability: float | None = 0.97,
+    escalated: EscalationOutcome | None = EscalationOutcome.MISSED,
+    escalation_delay_s: float | None = None,
+    needs_review: bool = False,
+    call_type: CallType = CallType.EMERGENCY,
+    findings: tuple[Finding, ...] | None = None,
+) -> CallRecord:
+    """A call of one turn; as it comes, an emergency that the agent missed."""
+    pain = Evidence(turn_index=0, start=0, end=len(text))
+    if findings is None:
+        findings = (make_finding("red_flag", "chest_pain", pain),)
+    return CallRecord(
+        recording=Recording(
+            call_id=call_id,
+            interaction_id=None,
+            sha256=sha256 or f"sha-of-{call_id}",
+            source="calls",
+            agent_id=agent_id,
+            queue=None,
+            direction=Direction.INBOUND,
+            started_at=started_at,
+            duration_s=61.5,
+            channels=2,
+            caller_key=None,
+        ),
+        dialogue=RedactedDialogue(
+            call_id=call_id,
+            language="en",
+            asr_model="asr-1",
+            redactor_version="redactor-1",
+            dropped_s=0.0,
+            turns=(
+                RedactedTurn(
+                    index=0,
+                    speaker="ch1",
+                    role=Role.CALLER,
+                    role_confidence=1.0,
+                    start_s=1.0,
+                    end_s=4.0,
+                    text=text,
+                ),
+            ),
+        ),
+        findings=findings,
+        scorecard=Scorecard(
+            call_id=call_id,
+            rubric_version="rubric-1",
+            scores=(
+                make_score(Criterion.EMPATHY, 2.5),
+                make_score(Criterion.ACTIVE_LISTENING, None),
+                make_score(Criterion.URGENCY, urgency, evidence=(pain,), max_points=3),
+                make_score(Criterion.ESCALATION, None if escalated is None else 1.0),
+            ),
+            total=40.0,
+            needs_review=needs_review,
+            review_reasons=("urgency_uncertain",) if needs_review else (),
+            call_type=call_type,
+            also=(),
+            call_type_confidence=0.9,
+            urgency_probability=urgency_probability,
+            escalated=escalated,
+            escalation_delay_s=escalation_delay_s,
+        ),
+        metrics={"agent_talk_share": 0.4},
+        versions={"transcription": "asr-1", "redaction": "redactor-1", "scoring": "scorer-1"},
+        warnings=("demonstration_model",),
+    )
+
+
+def make_score(
+    criterion: Criterion,
+    points: float | None,
+    *,
+    evidence: tuple[Evidence, ...] = (),
+    max_points: float = 5,
+) -> Score:
+    """A score as the rubric would give it."""
+    return Score(
+        criterion=criterion,
+        points=points,
+        max_points=max_points,
+        confidence=0.8,
+        evidence=evidence,
+        reason="not assessable" if points is None else "as the rubric says",
+    )
+
+
+def make_finding(task: str, label: str, evidence: Evidence | None = None) -> Finding:
+    """A finding of a rule."""
+    return Finding(
+        task=task,
+        label=label,
+        producer="rule-1",
+        probability=None,
+        confidence=0.9,
+        evidence=evidence,
+    )
+
+
+# --- any record ----------------------------------------------------------------------------------
+
+_numbers = st.floats(allow_nan=False, allow_infinity=False)
+_shares = st.floats(0, 1)
+_texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+_codes = st.text("abcdefghijklmnopqrstuvwxyz_0123456789", min_size=1, max_size=12)
+_indices = st.integers(0, 10_000)
+_zones = st.sampled_from([UTC, timezone(timedelta(hours=-8)), timezone(timedelta(hours=5.5))])
+_instants = st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1), timezones=_zones)
+
+_evidence = st.builds(Evidence, turn_index=_indices, start=_indices, end=_indices)
+_spans = st.builds(
+    Span,
+    start=_indices,
+    end=_indices,
+    source_start=_indices,
+    source_end=_indices,
+    entity_type=st.sampled_from(EntityType),
+    recognizer=_codes,
+    confidence=_shares,
+    start_s=st.none() | _numbers,
+    end_s=st.none() | _numbers,
+    context=st.none() | _texts,
+)
+_words = st.builds(
+    RedactedWord,
+    start=_indices,
+    end=_indices,
+    start_s=_numbers,
+    end_s=_numbers,
+    confidence=_shares,
+)
+_turns = st.builds(
+    RedactedTurn,
+    index=_indices,
+    speaker=_codes,
+    role=st.sampled_from(Role),
+    role_confidence=_shares,
+    start_s=st.none() | _numbers,
+    end_s=st.none() | _numbers,
+    text=_texts,
+    words=st.lists(_words, max_size=3).map(tuple),
+    spans=st.lists(_spans, max_size=2).map(tuple),
+    is_doubtful=st.booleans(),
+)
+_findings = st.builds(
+    Finding,
+    task=_codes,
+    label=_codes,
+    producer=_codes,
+    probability=st.none() | _shares,
+    confidence=_shares,
+    evidence=st.none() | _evidence,
+)
+_scores = st.builds(
+    Score,
+    criterion=st.sampled_from(Criterion),
+    points=st.none() | _numbers,
+    max_points=_numbers,
+    confidence=_shares,
+    evidence=st.lists(_evidence, max_size=2).map(tuple),
+    reason=_codes,
+)
+
+
+@st.composite
+def any_record(draw: st.DrawFn, call_id: str = "calls-any") -> CallRecord:
+    """A record of ``call_id`` in which everything else may be anything that its type allows."""
+    recording = st.builds(
+        Recording,
+        call_id=st.just(call_id),
+        interaction_id=st.none() | _codes,
+        sha256=st.just(f"sha-of-{call_id}"),
+        source=_codes,
+        agent_id=st.none() | _codes,
+        queue=st.none() | _codes,
+        direction=st.sampled_from(Direction),
+        started_at=st.none() | _instants,
+        duration_s=_numbers,
+        channels=st.integers(1, 8),
+        caller_key=st.none() | _codes,
+    )
+    dialogue = st.builds(
+        RedactedDialogue,
+        call_id=st.just(call_id),
+        language=_codes,
+        asr_model=_codes,
+        redactor_version=_codes,
+        dropped_s=_numbers,
+        turns=st.lists(_turns, max_size=3).map(tuple),
+    )
+    scorecard = st.builds(
+        Scorecard,
+        call_id=st.just(call_id),
+        rubric_version=_codes,
+        scores=st.lists(_scores, max_size=4, unique_by=lambda score: score.criterion).map(tuple),
+        total=st.none() | _numbers,
+        needs_review=st.booleans(),
+        review_reasons=st.lists(_codes, max_size=2).map(tuple),
+        call_type=st.none() | st.sampled_from(CallType),
+        also=st.lists(st.sampled_from(CallType), max_size=2).map(tuple),
+        call_type_confidence=_shares,
+        urgency_probability=st.none() | _shares,
+        escalated=st.none() | st.sampled_from(EscalationOutcome),
+        escalation_delay_s=st.none() | _numbers,
+    )
+    return CallRecord(
+        recording=draw(recording),
+        dialogue=draw(dialogue),
+        findings=draw(st.lists(_findings, max_size=3).map(tuple)),
+        scorecard=draw(scorecard),
+        metrics=draw(st.dictionaries(_codes, _numbers, max_size=3)),
+        versions=draw(st.dictionaries(_codes, _codes, max_size=3)),
+        warnings=draw(st.lists(_codes, max_size=2).map(tuple)),
+    )
