@@ -1,0 +1,109 @@
+"""Ages over 89, as said and as written."""
+
+from __future__ import annotations
+
+from qa_monitor.calls import EntityType
+from qa_monitor.redaction.calltext import CallText, Found
+from qa_monitor.redaction.settings import RecognizerSettings
+from qa_monitor.redaction.spoken import FILLERS, number_at
+
+__all__ = ["find_ages"]
+
+RECOGNIZER = "spoken_ages"
+
+_LOWEST, _HIGHEST = 90, 119
+_PEOPLE = frozenset(
+    "i he she who mother father mom mum dad mama papa daddy grandma grandpa grandmother grandfather nana "
+    "granny husband wife aunt uncle patient they sister brother mother's nan gran momma lady woman man".split()
+)
+_SUBJECTS = frozenset(
+    "i'm he's she's who's im hes shes mom's mum's dad's mother's father's i".split()
+)
+_VERBS = frozenset("is was turned turning turns be being at aged age am are turn makes".split())
+_SOFTENERS = FILLERS | frozenset(
+    "almost nearly about only already now just like around gonna going to me her him".split()
+)
+
+
+def find_ages(call: CallText, settings: RecognizerSettings) -> list[Found]:
+    """Ages from 90 on, told by "years old" after or a person before the number."""
+    found: list[Found] = []
+    for turn, indices in enumerate(call.turn_tokens):
+        position = indices.start
+        while position < indices.stop:
+            end = _age_end(call, position, turn)
+            if end is None:
+                position += 1
+                continue
+            context = _context(call, position, end, turn, settings)
+            if context is not None:
+                found.append(
+                    Found(
+                        start=call.tokens[position].start,
+                        end=call.tokens[end - 1].end,
+                        entity_type=EntityType.AGE,
+                        score=0.85,
+                        recognizer=RECOGNIZER,
+                        context=context,
+                    )
+                )
+            position = end
+    return found
+
+
+def _age_end(call: CallText, index: int, turn: int) -> int | None:
+    word = call.norm(index, turn)
+    if word.isdigit():
+        return index + 1 if _LOWEST <= int(word) <= _HIGHEST else None
+    number = number_at(call, index, turn)
+    if number is None or not _LOWEST <= number[0] <= _HIGHEST:
+        return None
+    return number[1]
+
+
+def _context(
+    call: CallText, first: int, end: int, turn: int, settings: RecognizerSettings
+) -> str | None:
+    position = end
+    if call.norm(position, turn) == "-":
+        position += 1
+    if call.norm(position, turn) in {"year", "years", "yrs", "yr"}:
+        after = call.norm(position + 1, turn)
+        if after == "-":
+            after = call.norm(position + 2, turn)
+        return "words after" if after in {"old", "young", "of"} else None
+    after = call.norm(position, turn)
+    if (
+        after in settings.units_after
+        or after in {"%", "°"}
+        or after.isdigit()
+        or (number_at(call, position, turn) is not None)
+    ):
+        return None
+    back = first - 1
+    while call.norm(back, turn) in _SOFTENERS:
+        back -= 1
+    before = call.norm(back, turn)
+    if before in _SUBJECTS:
+        return "words before"
+    if before in _VERBS:
+        subject = call.norm(back - 1, turn)
+        if subject in {
+            "will",
+            "be",
+            "'ll",
+            "just",
+            "has",
+            "have",
+            "that",
+            "which",
+            "gonna",
+            "to",
+            "is",
+        }:
+            subject = call.norm(back - 2, turn)
+        if before in {"aged", "turned", "turning", "turns", "turn", "makes"}:
+            return "words before"
+        if before == "age" or subject in _PEOPLE | {"i'll", "he'll", "she'll"} | _SUBJECTS:
+            return "words before"
+    return None

@@ -1,0 +1,147 @@
+"""A call as one text with tokens: what every recognizer looks at, and where it came from."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from qa_monitor.calls import Dialogue, EntityType, Role
+
+__all__ = ["PLACEHOLDER", "CallText", "Found", "Token", "fold"]
+
+PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]*_\d+>")
+_TOKEN = re.compile(
+    rf"{PLACEHOLDER.pattern}"
+    r"|\d+(?:st|nd|rd|th)(?![a-z])"
+    r"|\d+"
+    r"|[^\W\d_]+(?:['’][^\W\d_]+)*"
+    r"|\S",
+    re.IGNORECASE,
+)
+
+
+def fold(text: str) -> str:
+    """``text`` as it is compared: lower-case, typewriter apostrophes; the same length."""
+    lowered = text.lower()
+    if len(lowered) != len(text):
+        # A few capitals (such as the dotted I of Turkish) grow when lowered; offsets must not move.
+        lowered = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    return lowered.replace("’", "'")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word, number or mark; ``start, end`` in the text of the whole call."""
+
+    text: str = field(repr=False)
+    norm: str = field(repr=False)
+    start: int
+    end: int
+    turn: int
+    is_glued: bool
+    """No space lies between this token and the one before it in its turn."""
+
+    @property
+    def is_word(self) -> bool:
+        """Whether it is made of letters."""
+        return self.norm[0].isalpha()
+
+    @property
+    def is_capitalised(self) -> bool:
+        """Whether it begins with a capital."""
+        return self.text[0].isupper()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A stretch of the call that holds PHI: offsets into the whole call's text, and why.
+
+    ``context`` names the class of the words or of the question that decided, never the words.
+    ``value`` is the value in a canonical form, by which it is found again elsewhere in the call.
+    """
+
+    start: int
+    end: int
+    entity_type: EntityType
+    score: float
+    recognizer: str
+    context: str | None = None
+    value: str | None = field(default=None, repr=False)
+
+
+class CallText:
+    """The turns of a call joined by line breaks, with tokens and the way back to each turn."""
+
+    def __init__(self, dialogue: Dialogue) -> None:
+        texts = [turn.text for turn in dialogue.turns]
+        self.text = "\n".join(texts)
+        self.folded = fold(self.text)
+        self.roles: tuple[Role, ...] = tuple(turn.role for turn in dialogue.turns)
+        self.speakers: tuple[str, ...] = tuple(turn.speaker for turn in dialogue.turns)
+        self.turn_starts: list[int] = []
+        self.turn_ends: list[int] = []
+        position = 0
+        for text in texts:
+            self.turn_starts.append(position)
+            self.turn_ends.append(position + len(text))
+            position += len(text) + 1
+
+    @cached_property
+    def tokens(self) -> list[Token]:
+        """All tokens in order; none crosses its turn."""
+        tokens: list[Token] = []
+        for turn, (start, end) in enumerate(zip(self.turn_starts, self.turn_ends, strict=True)):
+            previous_end = -1
+            for match in _TOKEN.finditer(self.text, start, end):
+                tokens.append(
+                    Token(
+                        text=match.group(),
+                        norm=self.folded[match.start() : match.end()],
+                        start=match.start(),
+                        end=match.end(),
+                        turn=turn,
+                        is_glued=match.start() == previous_end,
+                    )
+                )
+                previous_end = match.end()
+        return tokens
+
+    @cached_property
+    def _token_starts(self) -> list[int]:
+        return [token.start for token in self.tokens]
+
+    @cached_property
+    def turn_tokens(self) -> list[range]:
+        """For each turn, the indices of its tokens."""
+        ranges: list[range] = []
+        position = 0
+        for turn in range(len(self.turn_starts)):
+            first = position
+            while position < len(self.tokens) and self.tokens[position].turn == turn:
+                position += 1
+            ranges.append(range(first, position))
+        return ranges
+
+    def turn_at(self, offset: int) -> int:
+        """The index of the turn that holds ``offset``."""
+        return bisect_right(self.turn_starts, offset) - 1
+
+    def tokens_between(self, start: int, end: int) -> range:
+        """The indices of the tokens that touch ``[start, end)``."""
+        first = bisect_right(self._token_starts, start) - 1
+        if first < 0 or self.tokens[first].end <= start:
+            first += 1
+        last = first
+        while last < len(self.tokens) and self.tokens[last].start < end:
+            last += 1
+        return range(first, last)
+
+    def norm(self, index: int, turn: int) -> str:
+        """The folded text of token ``index``; empty outside ``turn``."""
+        if 0 <= index < len(self.tokens):
+            token = self.tokens[index]
+            if token.turn == turn:
+                return token.norm
+        return ""

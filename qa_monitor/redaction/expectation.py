@@ -1,0 +1,99 @@
+"""What the talk leads one to expect: the words before a value and the question it answers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from qa_monitor.calls import EntityType
+from qa_monitor.redaction.calltext import CallText
+from qa_monitor.redaction.settings import RecognizerSettings
+
+__all__ = ["Cue", "Expectation", "expectations", "find_cues"]
+
+_REACH_BACK_TURNS = 4
+_REACH_TOKENS = 24
+_REACH_AFTER_TOKENS = 6
+_ASKS = re.compile(
+    r"\?|\b(?:what(?:'s| is| was)|which|who(?:'s| is| am| have|'ve)?|can i|could i|may i|can you|could you|would you|"
+    r"i(?:'ll)? need|i'll just need|give me|tell me|verify|confirm|spell|how do you|do you have|have you got|let me get|"
+    r"let me have|and the|and your|your|need|read me|starting with|can we|take)\b"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """Words that announce a value of ``entity_type``: offsets in the call's text."""
+
+    start: int
+    end: int
+    turn: int
+    entity_type: EntityType
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A type that a value may have, how strongly (0 to 1), and why, in a word."""
+
+    entity_type: EntityType
+    strength: float
+    reason: str
+
+
+def find_cues(call: CallText, settings: RecognizerSettings) -> list[list[Cue]]:
+    """The cues of each turn, in order; where several overlap, the longest."""
+    by_turn: list[list[Cue]] = []
+    for turn, (start, end) in enumerate(zip(call.turn_starts, call.turn_ends, strict=True)):
+        cues = [
+            Cue(match.start(), match.end(), turn, entity_type)
+            for entity_type, pattern in settings.context
+            for match in pattern.finditer(call.folded, start, end)
+        ]
+        cues.sort(key=lambda cue: (cue.start, -cue.end))
+        kept: list[Cue] = []
+        for cue in cues:
+            if kept and cue.start < kept[-1].end:
+                if cue.end - cue.start > kept[-1].end - kept[-1].start:
+                    kept[-1] = cue
+                continue
+            kept.append(cue)
+        by_turn.append(kept)
+    return by_turn
+
+
+def expectations(call: CallText, cues: list[list[Cue]], first: int, last: int) -> list[Expectation]:
+    """The types that tokens ``[first, last]`` may have, the strongest first."""
+    turn = call.tokens[first].turn
+    start, end = call.tokens[first].start, call.tokens[last].end
+    expected: list[Expectation] = []
+    before = [cue for cue in cues[turn] if cue.end <= start]
+    for rank, cue in enumerate(reversed(before)):
+        distance = len(call.tokens_between(cue.end, start)) if start > cue.end else 0
+        if distance > _REACH_TOKENS:
+            break
+        strength = max(0.35, 1.0 - 0.02 * distance - 0.15 * rank)
+        expected.append(Expectation(cue.entity_type, strength, "words before"))
+    for cue in cues[turn]:
+        if cue.start >= end and (distance := len(call.tokens_between(end, cue.start))) <= (
+            _REACH_AFTER_TOKENS
+        ):
+            expected.append(Expectation(cue.entity_type, 0.6 - 0.03 * distance, "words after"))
+    expected.extend(_from_questions(call, cues, turn))
+    return sorted(expected, key=lambda e: -e.strength)
+
+
+def _from_questions(call: CallText, cues: list[list[Cue]], turn: int) -> list[Expectation]:
+    expected: list[Expectation] = []
+    for back in range(1, _REACH_BACK_TURNS + 1):
+        asked = turn - back
+        if asked < 0:
+            break
+        if call.speakers[asked] == call.speakers[turn] and back > 2:
+            continue
+        asks = _ASKS.search(call.folded, call.turn_starts[asked], call.turn_ends[asked])
+        strength = (0.8 if asks else 0.5) - 0.12 * (back - 1)
+        for rank, cue in enumerate(reversed(cues[asked])):
+            expected.append(
+                Expectation(cue.entity_type, max(0.2, strength - 0.04 * rank), "question before")
+            )
+    return expected

@@ -1,0 +1,324 @@
+"""Runs of digits and letters that identify somebody, typed by question, words and shape."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from qa_monitor.calls import EntityType
+from qa_monitor.redaction.calltext import CallText, Found
+from qa_monitor.redaction.dates import find_dates, spoken_numeric_date
+from qa_monitor.redaction.expectation import Cue, Expectation, expectations
+from qa_monitor.redaction.settings import RecognizerSettings
+from qa_monitor.redaction.spoken import FILLERS, Run, find_runs
+
+__all__ = ["find_identifiers"]
+
+RECOGNIZER = "spoken_values"
+
+_UK_POSTCODE = re.compile(r"[a-z]{1,2}\d[a-z\d]?\d[a-z]{2}")
+_CODES = frozenset(
+    {
+        EntityType.MEMBER_ID, EntityType.MRN, EntityType.ACCOUNT, EntityType.OTHER_ID,
+        EntityType.LICENSE, EntityType.DEVICE,
+    }
+)  # fmt: skip
+_CONTINUATION_TURNS = 4
+_CONTINUATION_TOKENS = 25
+_TIMES = re.compile(r"(?:[1-9]|1[0-2])(?:0[0-9]|[1-5][0-9])")
+_IDLE = FILLERS | frozenset(
+    "yes yeah yep no okay ok right and then it's its that's is sorry correct so the um well ma'am sir "
+    "please again thank you thanks oh hold on wait one sec minute got it perfect sure alright i".split()
+)
+
+
+@dataclass(slots=True)
+class _Memory:
+    """The last identifier found, and what values the call holds so far."""
+
+    entity_type: EntityType | None = None
+    turn: int = -99
+    last_token: int = -999
+    values: list[tuple[str, EntityType]] = field(default_factory=list)
+
+
+def find_identifiers(
+    call: CallText, cues: list[list[Cue]], settings: RecognizerSettings
+) -> list[Found]:
+    """Digit and letter runs that are PHI; doses, times, amounts and counts are not."""
+    dates = find_dates(call)
+    taken = {
+        i for date in dates if date.score >= 0.6 for i in call.tokens_between(date.start, date.end)
+    }
+    memory = _Memory()
+    found: list[Found] = []
+    for run in find_runs(call):
+        if run.first in taken or run.last in taken:
+            parts = _outside(run, taken)
+        else:
+            parts = [run]
+        for part in parts:
+            result = _classify(call, part, cues, settings, memory)
+            if result is not None:
+                found.append(result)
+    return found
+
+
+def _outside(run: Run, taken: set[int]) -> list[Run]:
+    """The stretches of ``run`` that no date has taken."""
+    parts: list[Run] = []
+    current: list = []
+    for unit in run.units:
+        if unit.first in taken or unit.last in taken:
+            if current:
+                parts.append(Run(run.turn, tuple(current)))
+            current = []
+        else:
+            current.append(unit)
+    if current:
+        parts.append(Run(run.turn, tuple(current)))
+    return parts
+
+
+def _classify(
+    call: CallText,
+    run: Run,
+    cues: list[list[Cue]],
+    settings: RecognizerSettings,
+    memory: _Memory,
+) -> Found | None:
+    chars = run.chars
+    if chars in settings.allowed_values:
+        return None
+    if _is_quantity(call, run, settings):
+        return None
+    expected = expectations(call, cues, run.first, run.last)
+    choice = _choose(call, run, expected, settings, memory)
+    if choice is None:
+        return None
+    entity_type, score, reason = choice
+    memory.entity_type = entity_type
+    memory.turn, memory.last_token = run.turn, run.last
+    value = spoken_numeric_date(run) if entity_type is EntityType.DATE else None
+    memory.values.append((chars, entity_type))
+    return Found(
+        start=call.tokens[run.first].start,
+        end=call.tokens[run.last].end,
+        entity_type=entity_type,
+        score=round(score, 3),
+        recognizer=RECOGNIZER,
+        context=reason,
+        value=value or chars,
+    )
+
+
+def _is_quantity(call: CallText, run: Run, settings: RecognizerSettings) -> bool:
+    """Whether the words around say that the number counts, measures or costs something."""
+    after = call.norm(run.last + 1, run.turn)
+    before = call.norm(run.first - 1, run.turn)
+    if after == "-":
+        after = call.norm(run.last + 2, run.turn)
+    if after in settings.units_after and run.letters == 0:
+        # Ten digits before "pounds" would still be a number that identifies somebody.
+        return run.digits < 7
+    if before in settings.units_before and run.digits < 6:
+        return True
+    if after in {"%", "°"}:
+        return True
+    if len(run.chars) <= 2 and run.letters == 0:
+        return after in settings.units_after_short
+    return False
+
+
+def _is_time(call: CallText, run: Run, settings: RecognizerSettings) -> bool:
+    chars = run.chars
+    if run.letters or len(chars) > 4:
+        return False
+    after = call.norm(run.last + 1, run.turn)
+    if after in {"am", "pm", "a", "p"} and run.digits <= 4:
+        return True
+    before = call.norm(run.first - 1, run.turn)
+    is_clock = chars in {str(h) for h in range(1, 13)} or bool(_TIMES.fullmatch(chars))
+    if not is_clock:
+        return False
+    if before in settings.times_after or before in {":"}:
+        return True
+    return ":" in call.text[call.tokens[run.first].start : call.tokens[run.last].end]
+
+
+def _fit(entity_type: EntityType, run: Run, settings: RecognizerSettings) -> float:
+    """How well the shape of ``run`` suits the type, 0 to 1."""
+    digits, letters, chars = run.digits, run.letters, run.chars
+    if entity_type is EntityType.DATE:
+        if letters:
+            return 0.0
+        if spoken_numeric_date(run):
+            return 1.0
+        if len(chars) == 4 and chars[:2] in {"19", "20"}:
+            return 0.7
+        return 0.55 if digits <= 8 else 0.2
+    if entity_type in {EntityType.PHONE, EntityType.FAX}:
+        if letters:
+            return 0.0
+        return (
+            1.0
+            if digits in {10, 11, 12, 13}
+            else 0.9
+            if digits == 7
+            else 0.75
+            if digits <= 9
+            else 0.3
+        )
+    if entity_type is EntityType.SSN:
+        if letters:
+            return 0.3
+        return 1.0 if digits == 9 else 0.9 if digits == 4 else 0.6 if digits < 9 else 0.2
+    if entity_type is EntityType.LOCATION:
+        if _UK_POSTCODE.fullmatch(chars):
+            return 1.0
+        if letters:
+            return 0.6 if len(chars) <= 7 and digits else 0.0
+        return 0.95 if digits == 5 else 0.7 if digits < 5 or digits == 9 else 0.2
+    if entity_type in _CODES:
+        if digits == 0:
+            return 0.55 if letters >= 2 and chars not in settings.acronyms else 0.0
+        if entity_type is EntityType.ACCOUNT and digits in {15, 16}:
+            return 1.0
+        if spoken_numeric_date(run) and run.singles <= 1:
+            return 0.5
+        return 0.85
+    if entity_type is EntityType.PERSON:
+        return 0.95 if digits == 0 and letters >= 2 and chars not in settings.acronyms else 0.0
+    if entity_type is EntityType.IP:
+        return 0.9 if letters == 0 and digits >= 2 else 0.0
+    return 0.0
+
+
+def _choose(
+    call: CallText,
+    run: Run,
+    expected: list[Expectation],
+    settings: RecognizerSettings,
+    memory: _Memory,
+) -> tuple[EntityType, float, str] | None:
+    is_time = _is_time(call, run, settings)
+    best: tuple[EntityType, float, str] | None = None
+    for expectation in expected:
+        fit = _fit(expectation.entity_type, run, settings)
+        if fit == 0.0:
+            continue
+        strength = expectation.strength
+        if not _is_answer(call, run, expectation):
+            strength -= 0.45
+        score = fit * strength
+        if best is None or score > best[1]:
+            best = (expectation.entity_type, score, expectation.reason)
+    if is_time and (best is None or best[1] < 0.75):
+        return None
+    shape = _by_shape(call, run, settings, best)
+    if shape is not None and best is not None and best[1] >= 0.25:
+        return best[0], max(best[1], shape[1]), best[2]
+    if best is not None and best[1] >= 0.5:
+        return best
+    if shape is not None:
+        return shape
+    return _continuation(call, run, settings, memory) or best
+
+
+def _is_answer(call: CallText, run: Run, expectation: Expectation) -> bool:
+    """Whether a run looks said on purpose: long enough, said digit by digit, or all there is."""
+    if run.digits >= 3 and (run.singles >= 2 or len(run.chars) >= 4):
+        return True
+    if run.letters and len(run.chars) >= 3:
+        return True
+    if expectation.reason == "words before" and expectation.strength >= 0.88:
+        # "group is nine", "ending in 42"
+        return len(run.chars) >= 2 or run.units[0].kind == "number"
+    return len(run.chars) >= 2 and _is_bare(call, run)
+
+
+def _is_bare(call: CallText, run: Run) -> bool:
+    """Whether the turn, or its clause, holds hardly anything but the run."""
+    turn_tokens = call.turn_tokens[run.turn]
+    others = 0
+    position = run.last + 1
+    while position < turn_tokens.stop and call.norm(position, run.turn) not in {".", "?", "!"}:
+        word = call.norm(position, run.turn)
+        others += word not in _IDLE and word[0].isalnum()
+        position += 1
+    position = run.first - 1
+    while position >= turn_tokens.start and call.norm(position, run.turn) not in {".", "?", "!"}:
+        word = call.norm(position, run.turn)
+        others += word not in _IDLE and word[0].isalnum()
+        position -= 1
+    return others == 0
+
+
+def _by_shape(
+    call: CallText,
+    run: Run,
+    settings: RecognizerSettings,
+    best: tuple[EntityType, float, str] | None,
+) -> tuple[EntityType, float, str] | None:
+    """The type that the shape alone tells, without any question."""
+    digits, letters, chars = run.digits, run.letters, run.chars
+    if letters == 0:
+        if digits in {10, 11} and chars[0] != "0" or digits == 11:
+            return EntityType.PHONE, 0.8, "shape"
+        if digits in {13, 14, 15, 16}:
+            return EntityType.ACCOUNT, 0.8, "shape"
+        date = spoken_numeric_date(run)
+        if date is not None and digits >= 5 and run.singles <= 4:
+            return EntityType.DATE, 0.7, "shape"
+        if digits == 9:
+            return EntityType.SSN, 0.7, "shape"
+        if digits >= 7:
+            return EntityType.PHONE if digits == 7 else EntityType.OTHER_ID, 0.7, "shape"
+        if digits >= 4 and run.singles >= 3:
+            return (EntityType.LOCATION if digits == 5 else EntityType.OTHER_ID), 0.55, "shape"
+        if digits in {5, 6} and len(run.units) == 1 and call.tokens[run.first].text.isdigit():
+            return EntityType.OTHER_ID, 0.5, "shape"
+        return None
+    if _UK_POSTCODE.fullmatch(chars):
+        return EntityType.LOCATION, 0.85, "shape"
+    if digits == 0:
+        if chars in settings.acronyms:
+            return None
+        if run.is_spelled and letters >= 1:
+            return EntityType.PERSON, 0.7, "spelled"
+        if letters >= 4 or (letters == 3 and _is_bare(call, run)):
+            return EntityType.PERSON, 0.65, "spelled"
+        return None
+    if digits >= 3 and len(chars) >= 5 and chars not in settings.acronyms:
+        return EntityType.OTHER_ID, 0.6, "shape"
+    return None
+
+
+def _continuation(
+    call: CallText, run: Run, settings: RecognizerSettings, memory: _Memory
+) -> tuple[EntityType, float, str] | None:
+    """The type of the value that this run goes on with, corrects or repeats."""
+    if memory.entity_type is None:
+        return None
+    turns = run.turn - memory.turn
+    tokens = run.first - memory.last_token
+    chars = run.chars
+    repeats = len(chars) >= 2 and any(chars in value for value, _ in memory.values)
+    is_said_by_digit = run.singles >= 2 or (run.letters and run.digits)
+    if memory.entity_type is EntityType.PERSON and run.digits:
+        return None
+    if turns == 0 and tokens <= _CONTINUATION_TOKENS and (is_said_by_digit or _is_bare(call, run)):
+        return memory.entity_type, 0.6, "goes on"
+    if 0 < turns <= _CONTINUATION_TURNS and (
+        (is_said_by_digit and len(chars) >= 3) or _is_bare(call, run)
+    ):
+        return memory.entity_type, 0.6, "goes on"
+    if repeats and len(chars) >= 4:
+        for value, entity_type in memory.values:
+            if chars in value:
+                return entity_type, 0.6, "repeated"
+    if repeats and run.singles >= 2 and len(chars) >= 3:
+        for value, entity_type in memory.values:
+            if chars in value:
+                return entity_type, 0.55, "repeated"
+    return None

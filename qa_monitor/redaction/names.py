@@ -1,0 +1,256 @@
+"""Names told by how people introduce, address and spell them, and by the question before."""
+
+from __future__ import annotations
+
+import re
+
+from qa_monitor.calls import EntityType
+from qa_monitor.redaction.calltext import CallText, Found, Token
+from qa_monitor.redaction.expectation import Cue
+from qa_monitor.redaction.words import TALK, is_common
+
+__all__ = ["TITLES", "find_introduced_names"]
+
+RECOGNIZER = "introduced_names"
+
+TITLES = frozenset(
+    "mr mrs ms miss mister missus dr doctor professor prof nurse sister father pastor reverend rev "
+    "officer deputy captain sergeant madam auntie aunt uncle detective señor señora senora senor rabbi imam lord lady sir".split()
+)
+_SURE_TITLES = frozenset(
+    "mr mrs ms miss mister missus dr professor prof reverend rev señor señora senora senor".split()
+)
+_INTRODUCTIONS = re.compile(
+    r"(?:(?:first |last |full |maiden |middle |given |family |sur|fore|the |his |her |my |your )name(?:'s|s)?(?: is| was|'s| here is|,)?"
+    r"|name(?:'s| is| was|:)|my name|surname(?: is)?|named|name of|this is|it's|i am|i'm|you're speaking with|you're speaking to|"
+    r"you are speaking with|you've got|speaking with|speak with|speak to|talk to|talking to|ask for|asking for|asked for|call me|"
+    r"goes by|go by|known as|called|wife is|husband is|son is|daughter is|mother is|father is|"
+    r"that's|my (?:wife|husband|son|daughter|mother|father|mom|mum|dad|sister|brother|partner|boss|neighbor|neighbour|friend|aunt|uncle|cousin|niece|nephew|grandson|granddaughter|carer|caregiver|girlfriend|boyfriend|fiance|fiancee)"
+    r"|hi|hello|hey|thanks|thank you|bye|goodbye|sorry|okay|tell|with|from|for|by|spelled|is)$"
+)
+_STRONG_INTRODUCTIONS = re.compile(
+    r"(?:name(?:'s|s)?(?: is| was|'s|:)|my name|surname(?: is)?|forename(?: is)?|named|name of|first name|last name|full name|maiden name|middle name|"
+    r"you're speaking with|you're speaking to|you are speaking with|you've got|speaking with|ask for|asked for|call me|goes by|go by|my name is)$"
+)
+_LONGEST_NAME = 4
+_NAME_PARTICLES = frozenset(
+    "de la del van der von den bin al el da dos di st mac mc o ibn le du ter ten".split()
+)
+
+
+def find_introduced_names(call: CallText, cues: list[list[Cue]]) -> list[Found]:
+    """Names after titles and introductions, in answers to a question for a name."""
+    found: list[Found] = []
+    for turn, indices in enumerate(call.turn_tokens):
+        found.extend(_after_titles(call, turn))
+        found.extend(_after_introductions(call, turn))
+        found.extend(_before_speaking(call, turn))
+        if _name_was_asked(call, cues, turn):
+            answer = _answer(call, turn, indices)
+            if answer is not None:
+                found.append(answer)
+    return found
+
+
+def _found(call: CallText, first: int, last: int, score: float, context: str) -> Found:
+    end = call.tokens[last].end
+    if call.tokens[last].norm.endswith("'s"):
+        end -= 2
+    return Found(
+        start=call.tokens[first].start,
+        end=end,
+        entity_type=EntityType.PERSON,
+        score=score,
+        recognizer=RECOGNIZER,
+        context=context,
+    )
+
+
+def _bare(token: Token) -> str:
+    return token.norm[:-2] if token.norm.endswith("'s") else token.norm
+
+
+def _could_be_name(call: CallText, index: int, turn: int) -> bool:
+    """Whether the token can be part of a name: capitalised inside a sentence, or no plain word."""
+    if not call.norm(index, turn):
+        return False
+    token = call.tokens[index]
+    if not token.is_word or len(token.norm) < 2 or token.norm in TALK:
+        return False
+    if token.is_capitalised and not token.text.isupper():
+        return True
+    return not is_common(_bare(token))
+
+
+def _extend(call: CallText, first: int, turn: int) -> int:
+    """The last token of the name that begins at ``first``."""
+    last = first
+    while last - first + 1 < _LONGEST_NAME:
+        if call.tokens[last].norm.endswith("'s"):
+            break
+        following = last + 1
+        word = call.norm(following, turn)
+        if (
+            word == "-"
+            and call.tokens[following].is_glued
+            and _could_be_name(call, following + 1, turn)
+        ):
+            last = following + 1
+            continue
+        if (
+            word == "."
+            and len(call.tokens[last].norm) == 1
+            and _could_be_name(call, following + 1, turn)
+        ):
+            last = following + 1
+            continue
+        if word in _NAME_PARTICLES and _could_be_name(call, following + 1, turn):
+            last = following + 1
+            continue
+        if (
+            len(word) == 1
+            and word.isalpha()
+            and word not in {"a", "i"}
+            and _could_be_name(call, following + 1, turn)
+        ):
+            last = following
+            continue
+        token = call.tokens[following] if word else None
+        if token is None or not _could_be_name(call, following, turn):
+            break
+        if token.is_capitalised != call.tokens[first].is_capitalised:
+            break
+        last = following
+    return last
+
+
+def _after_titles(call: CallText, turn: int) -> list[Found]:
+    found: list[Found] = []
+    for index in call.turn_tokens[turn]:
+        word = call.norm(index, turn)
+        if word not in TITLES:
+            continue
+        name = index + 1
+        if call.norm(name, turn) == ".":
+            name += 1
+        following = call.norm(name, turn)
+        if not following or not following[0].isalpha():
+            continue
+        is_sure = word in _SURE_TITLES and following not in TALK
+        if (
+            word in {"miss", "ms"}
+            and not call.tokens[index].is_capitalised
+            and is_common(following)
+        ):
+            # "i miss him", "i miss work"
+            is_sure = False
+        if word == "sir" or word == "madam" or word == "lord" or word == "lady":
+            is_sure = False
+            if not call.tokens[name].is_capitalised:
+                continue
+        capital = call.tokens[name].is_capitalised and following not in TALK
+        if (
+            (is_sure and len(following) > 1)
+            or capital
+            or (following not in TALK and not is_common(following))
+        ):
+            if len(following) == 1:
+                continue
+            found.append(_found(call, name, _extend(call, name, turn), 0.85, "title"))
+    return found
+
+
+def _after_introductions(call: CallText, turn: int) -> list[Found]:
+    found: list[Found] = []
+    for index in call.turn_tokens[turn]:
+        if not _could_be_name(call, index, turn):
+            continue
+        token = call.tokens[index]
+        lead = call.folded[max(call.turn_starts[turn], token.start - 40) : token.start].rstrip(
+            " ,:"
+        )
+        lead = re.sub(r"(?:[ ,]+(?:uh|um|er|erm|ah|like|well|actually))+$", "", lead)
+        if not lead:
+            continue
+        is_name = not is_common(_bare(token))
+        strong = _STRONG_INTRODUCTIONS.search(lead)
+        if strong is not None and (is_name or token.is_capitalised):
+            found.append(_found(call, index, _extend(call, index, turn), 0.8, "introduction"))
+        elif (
+            strong is None
+            and is_name
+            and lead.endswith(("this is", "speaking to", "talk to", "speak to", "speak with"))
+        ):
+            found.append(_found(call, index, _extend(call, index, turn), 0.6, "introduction"))
+    return found
+
+
+def _before_speaking(call: CallText, turn: int) -> list[Found]:
+    """ "Tom speaking", "Adeyemi here" at the end of a greeting."""
+    found: list[Found] = []
+    for index in call.turn_tokens[turn]:
+        if call.norm(index, turn) not in {"speaking", "here"}:
+            continue
+        previous = index - 1
+        if call.norm(previous, turn) and _could_be_name(call, previous, turn):
+            token = call.tokens[previous]
+            before = call.norm(previous - 1, turn)
+            if not is_common(token.norm) or (
+                token.is_capitalised
+                and before in {",", ".", ""}
+                and call.norm(index, turn) == "speaking"
+            ):
+                if token.is_capitalised or call.norm(index, turn) == "speaking":
+                    found.append(_found(call, previous, previous, 0.7, "introduction"))
+    return found
+
+
+def _name_was_asked(call: CallText, cues: list[list[Cue]], turn: int) -> bool:
+    for back in (1, 2):
+        asked = turn - back
+        if asked < 0 or call.speakers[asked] == call.speakers[turn]:
+            continue
+        return any(cue.entity_type is EntityType.PERSON for cue in cues[asked])
+    return False
+
+
+def _answer(call: CallText, turn: int, indices: range) -> Found | None:
+    """The name at the beginning of the answer to "your name?"."""
+    position = indices.start
+    while (
+        position < indices.stop
+        and position - indices.start < 14
+        and (call.norm(position, turn) in TALK or not call.norm(position, turn)[0].isalpha())
+    ):
+        position += 1
+    if position >= indices.stop:
+        return None
+    token = call.tokens[position]
+    if not token.is_word or token.norm in TALK or len(token.norm) < 2:
+        return None
+    last = position
+    while last + 1 < indices.stop and last - position < 3:
+        following = call.tokens[last + 1]
+        if following.norm == "-" and following.is_glued:
+            last += 1
+            continue
+        if (
+            not following.is_word
+            or following.norm in TALK
+            or (
+                is_common(following.norm)
+                and not following.is_capitalised
+                and last + 2 < indices.stop
+            )
+        ):
+            break
+        last += 1
+    is_short = (
+        sum(1 for i in indices if call.tokens[i].is_word and call.norm(i, turn) not in TALK) <= 3
+    )
+    names = sum(1 for i in range(position, last + 1) if not is_common(call.tokens[i].norm))
+    if names == 0 and not is_short:
+        return None
+    if names == 0 and is_short and len([i for i in indices if call.tokens[i].is_word]) > 6:
+        return None
+    return _found(call, position, last, 0.75 if names else 0.55, "question before")

@@ -1,0 +1,297 @@
+"""Street addresses, and organisations and places told by a word that names their kind."""
+
+from __future__ import annotations
+
+from qa_monitor.calls import EntityType
+from qa_monitor.redaction.calltext import CallText, Found
+from qa_monitor.redaction.expectation import Cue
+from qa_monitor.redaction.settings import RecognizerSettings
+from qa_monitor.redaction.spoken import Run, find_runs
+from qa_monitor.redaction.words import is_common
+
+__all__ = ["find_addresses", "find_named_places"]
+
+_STREETS = frozenset(
+    "street st avenue ave av road rd drive lane ln boulevard blvd court ct terrace parkway pkwy highway hwy "
+    "trail crescent gardens grove mews close walk row branch fork pike alley plaza wharf turnpike "
+    "circle cir square loop parade rise expressway freeway route wynd causeway bypass".split()
+)
+_WEAK_STREETS = frozenset(
+    "way place hill park green view run point creek bend ridge hollow valley cove landing path crossing".split()
+)
+_INNER = frozenset(
+    "apartment apt unit suite flat room number floor building lot box trailer ste".split()
+)
+_LONGEST_STREET = 4
+_ORG_KINDS = frozenset(
+    "clinic hospital pharmacy surgery hospice infirmary dispensary chemist chemists orthopedics orthopaedics cardiology pediatrics "
+    "paediatrics dermatology oncology radiology urology neurology gastroenterology dental dentistry "
+    "physicians associates partners medical healthcare health hospitals clinics imaging rehab insurance "
+    "mutual practice center centre university college school church elementary academy labs laboratories".split()
+)
+_ORG_TAILS = frozenset(
+    "center centre clinic group hospital associates partners services system practice pharmacy care "
+    "specialists institute team network surgery plan plus advantage insurance department foundation therapy "
+    "women's children's family community medical health healthcare imaging".split()
+)
+CHAINS = (
+    "walgreens", "cvs", "rite aid", "walmart", "costco", "kroger", "publix", "h-e-b", "h e b", "heb", "boots",
+    "superdrug", "lloyds pharmacy", "lloydspharmacy", "aetna", "cigna", "humana", "anthem", "kaiser permanente", "kaiser",
+    "united healthcare", "unitedhealthcare", "united health care", "unitedhealth", "blue cross blue shield", "blue cross", "blue shield",
+    "bcbs", "molina", "centene", "wellcare", "oscar health", "bupa", "axa", "vitality", "express scripts", "optum",
+    "optumrx", "caremark", "quest diagnostics", "labcorp", "lab corp", "quest", "mayo clinic", "cleveland clinic", "johns hopkins", "safeway",
+    "albertsons", "walgreen's", "duane reade", "meijer", "wegmans", "target", "sam's club", "amazon pharmacy", "capsule",
+    "piggly wiggly", "dollar general", "fedex", "usps", "u p s", "home depot", "lowe's", "tesco", "sainsbury's", "asda", "morrisons",
+    "highmark", "emblem health", "emblemhealth", "healthfirst", "tufts health plan", "harvard pilgrim", "premera", "regence", "ambetter", "aarp",
+    "delta dental", "metlife", "guardian", "carefirst", "care first", "scan health plan", "health net", "amerigroup", "wellpoint", "hy-vee",
+)  # fmt: skip
+"""Companies that callers and agents name most; "target" and the like need more than the word."""
+_AMBIGUOUS_CHAINS = frozenset({"target", "boots", "quest", "guardian", "vitality", "capsule", "kaiser", "anthem", "lab corp", "optum"})  # fmt: skip
+
+
+def find_addresses(call: CallText, cues: list[list[Cue]]) -> list[Found]:
+    """House number, street and what belongs to it ("apartment four b", a zip code at the end)."""
+    found: list[Found] = []
+    for run in find_runs(call):
+        match = _address(call, run)
+        if match is not None:
+            first, last = match
+            found.append(
+                Found(
+                    start=call.tokens[first].start,
+                    end=call.tokens[last].end,
+                    entity_type=EntityType.LOCATION,
+                    score=0.85,
+                    recognizer="spoken_addresses",
+                )
+            )
+    found.extend(_streets(call))
+    found.extend(_inner_addresses(call, found, cues))
+    return found
+
+
+def _address(call: CallText, run: Run) -> tuple[int, int] | None:
+    turn = run.turn
+    if run.letters and not run.digits or run.digits > 6:
+        return None
+    position = run.last + 1
+    words = 0
+    while words <= _LONGEST_STREET and (word := call.norm(position, turn)):
+        if word in {",", "-", "'"}:
+            position += 1
+            continue
+        if word[0].isdigit() and word[-2:] not in {"st", "nd", "rd", "th"}:
+            return None
+        if not word[0].isalnum():
+            return None
+        if word in _STREETS or (
+            word in _WEAK_STREETS and words >= 1 and not is_common(call.norm(position - 1, turn))
+        ):
+            if words == 0:
+                return None
+            return run.first, _after_street(call, position, turn)
+        words += 1
+        position += 1
+    return None
+
+
+def _after_street(call: CallText, index: int, turn: int) -> int:
+    """The last index of a compass point or a suite after the street."""
+    last = index
+    if call.norm(last + 1, turn) == "." and call.norm(last, turn) in {
+        "st",
+        "ave",
+        "rd",
+        "dr",
+        "ln",
+        "blvd",
+        "ct",
+    }:
+        last += 1
+    if call.norm(last + 1, turn) in {
+        "north",
+        "south",
+        "east",
+        "west",
+        "northeast",
+        "northwest",
+        "southeast",
+        "southwest",
+    }:
+        last += 1
+    return last
+
+
+def _streets(call: CallText) -> list[Found]:
+    """Street names with a capital before the word, without a number: "on Palmer Highway"."""
+    found: list[Found] = []
+    for turn, indices in enumerate(call.turn_tokens):
+        for index in indices:
+            word = call.norm(index, turn)
+            if word not in _STREETS or word in {
+                "st",
+                "close",
+                "walk",
+                "row",
+                "branch",
+                "fork",
+                "loop",
+                "rise",
+                "court",
+                "drive",
+                "square",
+                "route",
+                "circle",
+                "ct",
+                "av",
+                "parade",
+                "pike",
+            }:
+                if not (word in _STREETS and call.tokens[index].is_capitalised):
+                    continue
+            first = index
+            while first - 1 >= indices.start and index - first < 3:
+                before = call.tokens[first - 1]
+                ordinal = before.norm[-2:] in {"st", "nd", "rd", "th"}
+                if not before.is_word and not ordinal:
+                    break
+                if (
+                    before.is_capitalised
+                    or ordinal
+                    or (not is_common(before.norm) and len(before.norm) > 2)
+                ):
+                    first -= 1
+                    continue
+                break
+            if first == index:
+                continue
+            found.append(
+                Found(
+                    start=call.tokens[first].start,
+                    end=call.tokens[index].end,
+                    entity_type=EntityType.LOCATION,
+                    score=0.7,
+                    recognizer="spoken_addresses",
+                )
+            )
+    return found
+
+
+def _inner_addresses(call: CallText, found: list[Found], cues: list[list[Cue]]) -> list[Found]:
+    """ "Apartment four b" and the like beside an address or where one was asked for."""
+    inner: list[Found] = []
+    by_turn: dict[int, list[Found]] = {}
+    for f in found:
+        by_turn.setdefault(call.turn_at(f.start), []).append(f)
+    for run in find_runs(call):
+        before = run.first - 1
+        if call.norm(before, run.turn) in {"number", "#"}:
+            before -= 1
+        if call.norm(before, run.turn) not in _INNER - {
+            "number",
+            "floor",
+            "lot",
+            "building",
+            "room",
+        }:
+            continue
+        beside = any(
+            abs(call.tokens[run.first].start - f.end) < 60 for f in by_turn.get(run.turn, [])
+        )
+        asked = any(
+            cue.entity_type is EntityType.LOCATION
+            for back in range(3)
+            if run.turn - back >= 0
+            for cue in cues[run.turn - back]
+        )
+        if beside or asked:
+            inner.append(
+                Found(
+                    start=call.tokens[before].start,
+                    end=call.tokens[run.last].end,
+                    entity_type=EntityType.LOCATION,
+                    score=0.75,
+                    recognizer="spoken_addresses",
+                    context=None if beside else "question before",
+                )
+            )
+    return inner
+
+
+def find_named_places(call: CallText, settings: RecognizerSettings) -> list[Found]:
+    """Well-known chains, and capitalised names that end in a word such as "Clinic"."""
+    found: list[Found] = []
+    for turn, indices in enumerate(call.turn_tokens):
+        position = indices.start
+        while position < indices.stop:
+            end = _chain_end(call, position, turn)
+            if end is None:
+                end = _capitalised_org_end(call, position, turn, indices.start)
+            if end is None:
+                position += 1
+                continue
+            found.append(
+                Found(
+                    start=call.tokens[position].start,
+                    end=call.tokens[end - 1].end,
+                    entity_type=EntityType.ORGANIZATION,
+                    score=0.75,
+                    recognizer="named_places",
+                )
+            )
+            position = end
+    return found
+
+
+_CHAIN_WORDS = {tuple(chain.replace("-", " - ").split()) for chain in CHAINS}
+_CHAIN_HEADS = {words[0] for words in _CHAIN_WORDS}
+
+
+def _chain_end(call: CallText, index: int, turn: int) -> int | None:
+    if call.norm(index, turn) not in _CHAIN_HEADS:
+        return None
+    for length in (5, 4, 3, 2, 1):
+        words = tuple(call.norm(index + i, turn) for i in range(length))
+        if words in _CHAIN_WORDS:
+            if " ".join(words) in _AMBIGUOUS_CHAINS and not call.tokens[index].is_capitalised:
+                return None
+            end = index + length
+            if call.norm(end, turn) in {"pharmacy", "pharmacies", "health", "insurance"}:
+                end += 1
+            return end
+    return None
+
+
+def _capitalised_org_end(call: CallText, index: int, turn: int, lowest: int) -> int | None:
+    token = call.tokens[index]
+    if (
+        not token.is_word
+        or not token.is_capitalised
+        or token.norm in {"the", "this", "our", "your", "my", "a"}
+    ):
+        return None
+    position = index
+    kinds = 0
+    while position < len(call.tokens) and call.tokens[position].turn == turn:
+        current = call.tokens[position]
+        if current.norm in {"of", "and", "&", "'"} and position > index:
+            following = call.norm(position + 1, turn)
+            if following and call.tokens[position + 1].is_capitalised:
+                position += 1
+                continue
+            break
+        if not (current.is_word and current.is_capitalised):
+            break
+        if position > index and current.norm in _ORG_KINDS | _ORG_TAILS:
+            kinds = position
+        position += 1
+    if not kinds:
+        return None
+    distinctive = [
+        call.tokens[i].norm
+        for i in range(index, kinds)
+        if call.tokens[i].norm not in _ORG_KINDS | _ORG_TAILS
+    ]
+    if not distinctive or (index == lowest and len(distinctive) == 1 and is_common(distinctive[0])):
+        return None
+    return kinds + 1

@@ -1,0 +1,293 @@
+"""The recognizers as presidio-analyzer runs them; importing this module imports presidio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import spacy
+from presidio_analyzer import (
+    AnalyzerEngine,
+    EntityRecognizer,
+    Pattern,
+    PatternRecognizer,
+    RecognizerRegistry,
+    RecognizerResult,
+)
+from presidio_analyzer.context_aware_enhancers import ContextAwareEnhancer
+from presidio_analyzer.nlp_engine import NlpArtifacts, NlpEngine
+
+from qa_monitor.calls import EntityType
+from qa_monitor.redaction.ages import find_ages
+from qa_monitor.redaction.calltext import CallText, Found
+from qa_monitor.redaction.dates import find_dates
+from qa_monitor.redaction.expectation import Cue, find_cues
+from qa_monitor.redaction.identifiers import find_identifiers
+from qa_monitor.redaction.names import find_introduced_names
+from qa_monitor.redaction.places import find_addresses, find_named_places
+from qa_monitor.redaction.settings import RecognizerSettings
+from qa_monitor.redaction.web import find_web_addresses
+
+__all__ = ["CallArtifacts", "CallEngine", "build_analyzer"]
+
+_CONTEXT_KEY = "context"
+_VALUE_KEY = "value"
+_MODEL_SCORE = 0.8
+
+
+class CallArtifacts(NlpArtifacts):  # type: ignore[misc]
+    """What the trained pipeline says of a call, with the call itself for the other recognizers."""
+
+    def __init__(self, doc: Any, engine: CallEngine, call: CallText, cues: list[list[Cue]]) -> None:
+        super().__init__(
+            entities=list(doc.ents),
+            tokens=doc,
+            tokens_indices=[],
+            lemmas=[],
+            nlp_engine=engine,
+            language=engine.language,
+            scores=[_MODEL_SCORE] * len(doc.ents),
+        )
+        self.call = call
+        self.cues = cues
+
+
+class CallEngine(NlpEngine):  # type: ignore[misc]
+    """The pipeline trained for this product, read from a folder and from nowhere else."""
+
+    def __init__(self, model_dir: Path, language: str) -> None:
+        self.language = language
+        # An absolute path object: spaCy takes a plain name for an installed package.
+        self._nlp = spacy.load(model_dir.resolve())
+
+    @property
+    def version(self) -> str:
+        """The version in the pipeline's own description."""
+        return str(self._nlp.meta["version"])
+
+    def load(self) -> None:
+        """Nothing: the constructor has read the pipeline."""
+
+    def is_loaded(self) -> bool:
+        """True: an engine without its pipeline cannot be made."""
+        return True
+
+    def artifacts(self, call: CallText, settings: RecognizerSettings) -> CallArtifacts:
+        """The whole call read once by the pipeline, with its cues."""
+        return CallArtifacts(self._nlp(call.text), self, call, find_cues(call, settings))
+
+    def process_text(self, text: str, language: str) -> NlpArtifacts:
+        """Refused: the recognizers need the turns of the call."""
+        raise NotImplementedError("a call is analysed from its artifacts")
+
+    def process_batch(
+        self,
+        texts: Iterable[str],
+        language: str,
+        batch_size: int = 1,
+        n_process: int = 1,
+        **kwargs: Any,
+    ) -> Iterator[tuple[str, NlpArtifacts]]:
+        """Refused, as ``process_text``."""
+        raise NotImplementedError("a call is analysed from its artifacts")
+
+    def is_stopword(self, word: str, language: str) -> bool:
+        """Whether the pipeline counts ``word`` among the stop words."""
+        return bool(self._nlp.vocab[word].is_stop)
+
+    def is_punct(self, word: str, language: str) -> bool:
+        """Whether ``word`` is a mark."""
+        return bool(self._nlp.vocab[word].is_punct)
+
+    def get_supported_entities(self) -> list[str]:
+        """The labels the pipeline was trained for."""
+        return sorted(self._nlp.get_pipe("ner").labels)
+
+    def get_supported_languages(self) -> list[str]:
+        """The one language of the settings."""
+        return [self.language]
+
+
+class _CallRecognizer(EntityRecognizer):  # type: ignore[misc]
+    """One of the product's finders in presidio's terms."""
+
+    def __init__(
+        self,
+        name: str,
+        entities: list[EntityType],
+        language: str,
+        find: Callable[[CallArtifacts], list[Found]],
+    ) -> None:
+        self._find = find
+        super().__init__(
+            supported_entities=[entity.value for entity in entities],
+            name=name,
+            supported_language=language,
+        )
+
+    def load(self) -> None:
+        """Nothing to load."""
+
+    def analyze(
+        self, text: str, entities: list[str], nlp_artifacts: CallArtifacts
+    ) -> list[RecognizerResult]:
+        """The finder's results; ``text`` is that of the artifacts' call."""
+        return [
+            RecognizerResult(
+                entity_type=found.entity_type.value,
+                start=found.start,
+                end=found.end,
+                score=found.score,
+                recognition_metadata={
+                    RecognizerResult.RECOGNIZER_NAME_KEY: found.recognizer,
+                    RecognizerResult.RECOGNIZER_IDENTIFIER_KEY: self.id,
+                    _CONTEXT_KEY: found.context,
+                    _VALUE_KEY: found.value,
+                },
+            )
+            for found in self._find(nlp_artifacts)
+            if found.entity_type.value in entities
+        ]
+
+
+class _CallContext(ContextAwareEnhancer):  # type: ignore[misc]
+    """Raises a written pattern's confidence, or mends its type, by the words around in the call.
+
+    Presidio's own enhancer compares lemmas inside one text; what decides in a call is the question
+    of the turn before, which the recognizers for spoken values have weighed already.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            context_similarity_factor=0.1,
+            min_score_with_context_similarity=0.0,
+            context_prefix_count=0,
+            context_suffix_count=0,
+        )
+
+    def enhance_using_context(
+        self,
+        text: str,
+        raw_results: list[RecognizerResult],
+        nlp_artifacts: CallArtifacts,
+        recognizers: list[EntityRecognizer],
+        context: list[str] | None = None,
+    ) -> list[RecognizerResult]:
+        """``raw_results``, written numbers beside the word "fax" typed as fax numbers."""
+        for result in raw_results:
+            if (
+                result.entity_type != EntityType.PHONE
+                or _CONTEXT_KEY in result.recognition_metadata
+            ):
+                continue
+            turn = nlp_artifacts.call.turn_at(result.start)
+            before = [cue for cue in nlp_artifacts.cues[turn] if cue.end <= result.start]
+            if not before:
+                continue
+            nearest = before[-1].entity_type
+            if nearest in {EntityType.PHONE, EntityType.FAX}:
+                result.entity_type = nearest.value
+                result.score = min(result.score + self.context_similarity_factor, 1.0)
+                result.recognition_metadata[_CONTEXT_KEY] = "words before"
+        return raw_results
+
+
+def _from_model(artifacts: CallArtifacts) -> list[Found]:
+    return [
+        Found(
+            start=entity.start_char,
+            end=entity.end_char,
+            entity_type=EntityType(entity.label_),
+            score=score,
+            recognizer="names_and_places",
+        )
+        for entity, score in zip(artifacts.entities, artifacts.scores, strict=True)
+    ]
+
+
+def build_analyzer(settings: RecognizerSettings, engine: CallEngine) -> AnalyzerEngine:
+    """An analyzer with the recognizers of ``settings`` and no other, and no decision log."""
+    finders: dict[str, tuple[list[EntityType], Callable[[CallArtifacts], list[Found]]]] = {
+        "names_and_places": (
+            [EntityType(label) for label in engine.get_supported_entities()],
+            _from_model,
+        ),
+        "spoken_dates": ([EntityType.DATE], lambda a: find_dates(a.call)),
+        "spoken_values": (
+            list(EntityType),
+            lambda a: find_identifiers(a.call, a.cues, settings),
+        ),
+        "spoken_ages": ([EntityType.AGE], lambda a: find_ages(a.call, settings)),
+        "spoken_addresses": ([EntityType.LOCATION], lambda a: find_addresses(a.call, a.cues)),
+        "spoken_web": (
+            [EntityType.EMAIL, EntityType.URL],
+            lambda a: find_web_addresses(a.call, a.cues),
+        ),
+        "introduced_names": ([EntityType.PERSON], lambda a: find_introduced_names(a.call, a.cues)),
+        "named_places": ([EntityType.ORGANIZATION], lambda a: find_named_places(a.call, settings)),
+    }
+    registry = RecognizerRegistry(supported_languages=[settings.language])
+    recognizers: list[EntityRecognizer] = [
+        _CallRecognizer(name, entities, settings.language, find)
+        for name, (entities, find) in finders.items()
+        if name in settings.recognizers
+    ]
+    recognizers.extend(
+        PatternRecognizer(
+            supported_entity=pattern.entity_type.value,
+            name=pattern.name,
+            supported_language=settings.language,
+            patterns=[Pattern(pattern.name, pattern.regex, pattern.score)],
+        )
+        for pattern in settings.patterns
+    )
+    recognizers.extend(
+        PatternRecognizer(
+            supported_entity=entity_type.value,
+            name="denied_words",
+            supported_language=settings.language,
+            deny_list=list(phrases),
+        )
+        for entity_type, phrases in settings.denied.items()
+        if phrases
+    )
+    for recognizer in recognizers:
+        registry.add_recognizer(recognizer)
+    return AnalyzerEngine(
+        registry=registry,
+        nlp_engine=engine,
+        log_decision_process=False,
+        supported_languages=[settings.language],
+        context_aware_enhancer=_CallContext(),
+    )
+
+
+def analyze(
+    analyzer: AnalyzerEngine, artifacts: CallArtifacts, settings: RecognizerSettings
+) -> list[Found]:
+    """All that the recognizers found in the call, over the thresholds of ``settings``."""
+    results = analyzer.analyze(
+        text=artifacts.call.text,
+        language=settings.language,
+        entities=[entity.value for entity in settings.thresholds],
+        nlp_artifacts=artifacts,
+    )
+    found: list[Found] = []
+    for result in results:
+        entity_type = EntityType(result.entity_type)
+        if result.score < settings.thresholds.get(entity_type, 2.0):
+            continue
+        metadata = result.recognition_metadata
+        found.append(
+            Found(
+                start=result.start,
+                end=result.end,
+                entity_type=entity_type,
+                score=float(result.score),
+                recognizer=metadata[RecognizerResult.RECOGNIZER_NAME_KEY],
+                context=metadata.get(_CONTEXT_KEY),
+                value=metadata.get(_VALUE_KEY),
+            )
+        )
+    return found

@@ -1,0 +1,290 @@
+"""The redactor: presidio-analyzer finds, presidio-anonymizer replaces, offsets and times kept."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qa_monitor.calls import (
+    Dialogue,
+    EntityType,
+    RedactedDialogue,
+    RedactedTurn,
+    Role,
+    Span,
+    Turn,
+)
+from qa_monitor.errors import ModelError, QAMonitorError, RedactionError
+from qa_monitor.redaction.calltext import CallText, Found, fold
+from qa_monitor.redaction.repeats import find_repeats
+from qa_monitor.redaction.settings import load_settings
+from qa_monitor.redaction.spans import Numbering, merge, redacted_words, word_offsets
+from qa_monitor.redaction.spoken import find_runs
+
+if TYPE_CHECKING:
+    from qa_monitor.redaction.recognizers import CallArtifacts
+
+__all__ = ["PresidioRedactor", "redact_text"]
+
+_RULES_VERSION = "1"
+
+
+class PresidioRedactor:
+    """Finds PHI in a call with presidio-analyzer and replaces it by ``<TYPE_n>``.
+
+    ``model_dir`` holds the trained spaCy pipeline, ``recognizers_file`` replaces the shipped
+    ``recognizers.toml``. Nothing is fetched and nothing of a call is logged. Raises ``ModelError``
+    when the pipeline cannot be read and ``ConfigError`` for a wrong recognizers file.
+    """
+
+    def __init__(self, model_dir: Path, *, recognizers_file: Path | None = None) -> None:
+        self._settings = load_settings(recognizers_file)
+        from presidio_anonymizer import AnonymizerEngine
+
+        from qa_monitor.redaction import recognizers
+
+        kind = ""
+        try:
+            self._engine = recognizers.CallEngine(model_dir, self._settings.language)
+            self._analyzer = recognizers.build_analyzer(self._settings, self._engine)
+        except Exception as error:  # noqa: BLE001 - any fault of an engine means no redactor
+            kind = type(error).__name__
+        if kind:
+            raise ModelError(
+                "The redaction model cannot be read. Install it again or train it with "
+                "`python -m qa_monitor.training.ner`.",
+                kind=kind,
+            )
+        self._anonymizer = AnonymizerEngine()
+
+    @property
+    def version(self) -> str:
+        """Rules, recognizers file, model and presidio, as one string."""
+        presidio = importlib.metadata.version("presidio-analyzer")
+        return (
+            f"rules-{_RULES_VERSION}+file-{self._settings.version}"
+            f"+phi-ner-{self._engine.version}+presidio-{presidio}"
+        )
+
+    def redact(self, dialogue: Dialogue) -> RedactedDialogue:
+        """``dialogue`` with every value found replaced by a placeholder, the same for the same.
+
+        Raises ``RedactionError`` on any fault, without words of the call: nothing is kept of a call
+        whose redaction failed.
+        """
+        kind = ""
+        turns: tuple[RedactedTurn, ...] = ()
+        try:
+            turns = self._redact(dialogue)
+        except QAMonitorError as error:
+            kind = error.kind or type(error).__name__
+        except Exception as error:  # noqa: BLE001 - fails closed whatever an engine raises
+            kind = type(error).__name__
+        if kind:
+            raise RedactionError(
+                f"Redaction of call {dialogue.call_id} failed ({kind}); nothing of it was kept. "
+                "Score it again; if it fails again, report the kind.",
+                call_id=dialogue.call_id,
+                kind=kind,
+            )
+        return RedactedDialogue(
+            call_id=dialogue.call_id,
+            language=dialogue.language,
+            asr_model=dialogue.asr_model,
+            redactor_version=self.version,
+            dropped_s=dialogue.dropped_s,
+            turns=turns,
+        )
+
+    def _redact(self, dialogue: Dialogue) -> tuple[RedactedTurn, ...]:
+        call = CallText(dialogue)
+        by_turn: list[list[Found]] = [[] for _ in dialogue.turns]
+        for found in self._find(call):
+            by_turn[call.turn_at(found.start)].append(found)
+        numbering = Numbering()
+        numbering.reserve(call.text)
+        canonical = _Canonical(call)
+        return tuple(
+            self._redact_turn(turn, call.turn_starts[index], by_turn[index], numbering, canonical)
+            for index, turn in enumerate(dialogue.turns)
+        )
+
+    def _find(self, call: CallText) -> list[Found]:
+        """All PHI of the call, merged, in order."""
+        from qa_monitor.redaction.recognizers import analyze
+
+        if not call.tokens:
+            return []
+        artifacts: CallArtifacts = self._engine.artifacts(call, self._settings)
+        found = analyze(self._analyzer, artifacts, self._settings)
+        merged = merge(call, found, self._settings)
+        if "repeated_values" in self._settings.recognizers:
+            repeats = find_repeats(call, merged + found, self._settings)
+            enabled = [f for f in repeats if f.entity_type in self._settings.thresholds]
+            merged = merge(call, merged + enabled, self._settings)
+        return merged
+
+    def _redact_turn(
+        self,
+        turn: Turn,
+        turn_start: int,
+        found: list[Found],
+        numbering: Numbering,
+        canonical: _Canonical,
+    ) -> RedactedTurn:
+        from presidio_anonymizer.entities import RecognizerResult
+
+        # The numbered type is presidio's entity, so that its stock operator `replace` writes the
+        # placeholder and reports where.
+        results = [
+            RecognizerResult(
+                entity_type=f"{f.entity_type}_{numbering.number(f.entity_type, canonical.value(f))}",
+                start=f.start - turn_start,
+                end=f.end - turn_start,
+                score=f.score,
+            )
+            for f in found
+        ]
+        replaced = self._anonymizer.anonymize(turn.text, results, merge_entities_with_spaces=False)
+        items = sorted(replaced.items, key=lambda item: item.start)
+        if len(items) != len(found):
+            raise RedactionError("placeholders and spans differ", kind="SpanMismatch")
+        offsets = word_offsets(turn)
+        spans: list[Span] = []
+        for f, item in zip(found, items, strict=True):
+            source_start, source_end = f.start - turn_start, f.end - turn_start
+            start_s, end_s = _times(turn, offsets, source_start, source_end)
+            spans.append(
+                Span(
+                    start=item.start,
+                    end=item.end,
+                    source_start=source_start,
+                    source_end=source_end,
+                    entity_type=f.entity_type,
+                    recognizer=f.recognizer,
+                    confidence=min(1.0, f.score),
+                    start_s=start_s,
+                    end_s=end_s,
+                    context=f.context,
+                )
+            )
+        return RedactedTurn(
+            index=turn.index,
+            speaker=turn.speaker,
+            role=turn.role,
+            role_confidence=turn.role_confidence,
+            start_s=turn.start_s,
+            end_s=turn.end_s,
+            text=replaced.text,
+            words=()
+            if offsets is None
+            else tuple(
+                redacted_words(
+                    offsets, [(s.source_start, s.source_end, s.start, s.end) for s in spans]
+                )
+            ),
+            spans=tuple(spans),
+            is_doubtful=turn.is_doubtful,
+        )
+
+
+def _times(
+    turn: Turn, offsets: list[tuple[int, int, object]] | None, start: int, end: int
+) -> tuple[float | None, float | None]:
+    """When ``[start, end)`` of the turn is said: over all words it touches."""
+    if not turn.words:
+        return None, None
+    touched = (
+        list(turn.words)
+        if offsets is None
+        else [word for left, right, word in offsets if left < end and right > start]
+    )
+    if not touched:
+        # Between words there is nothing to hear; the whole turn is the safe answer.
+        touched = list(turn.words)
+    return min(word.start_s for word in touched), max(word.end_s for word in touched)
+
+
+class _Canonical:
+    """The form of a finding by which equal values are told: case, titles, digits however said."""
+
+    def __init__(self, call: CallText) -> None:
+        self._call = call
+        self._runs = {run.first: run for run in find_runs(call)}
+
+    def value(self, found: Found) -> str:
+        """The canonical value of ``found``."""
+        call = self._call
+        indices = call.tokens_between(found.start, found.end)
+        if found.entity_type is EntityType.PERSON:
+            letters = [call.tokens[i].norm for i in indices]
+            run = self._runs.get(indices.start)
+            if run is not None and run.last <= indices.stop and run.digits == 0 and run.letters > 2:
+                return run.chars
+            return " ".join(
+                word.removesuffix("'s") for word in letters if word.isalpha() or "'" in word
+            )
+        if found.entity_type in {EntityType.ORGANIZATION, EntityType.EMAIL, EntityType.URL}:
+            return re.sub(r"[^\w]+", " ", fold(call.text[found.start : found.end])).strip()
+        if found.value:
+            return found.value
+        pieces: list[str] = []
+        position = indices.start
+        while position < indices.stop:
+            run = self._runs.get(position)
+            if run is not None and run.last < indices.stop:
+                pieces.append(run.chars)
+                position = run.last + 1
+                continue
+            word = call.tokens[position].norm
+            if word.isalnum() and word != "the":
+                pieces.append(word)
+            position += 1
+        return " ".join(pieces)
+
+
+def redact_text(redactor: object, text: str, *, call_id: str = "text") -> str:
+    """``text`` redacted, each line taken as a turn; lines and their ends are kept.
+
+    ``redactor`` is any ``Redactor``. A leading "agent:" or "caller:" (any word with a colon) is
+    taken as the speaker and stays. Raises ``RedactionError``.
+    """
+    from qa_monitor.redaction import Redactor
+
+    assert isinstance(redactor, Redactor)
+    lines = text.splitlines(keepends=True)
+    bodies = [line.rstrip("\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029") for line in lines]
+    turns: list[Turn] = []
+    leads: list[str] = []
+    for index, body in enumerate(bodies):
+        match = _SPEAKER.match(body)
+        lead = match.group() if match else ""
+        leads.append(lead)
+        name = lead.strip(" :\t").lower()
+        turns.append(
+            Turn(
+                index=index,
+                speaker=name or "unknown",
+                role=Role(name) if name in set(Role) else Role.UNKNOWN,
+                role_confidence=1.0 if name in set(Role) else 0.0,
+                start_s=None,
+                end_s=None,
+                text=body[len(lead) :],
+            )
+        )
+    redacted = redactor.redact(
+        Dialogue(
+            call_id=call_id, language="en", asr_model="none", dropped_s=0.0, turns=tuple(turns)
+        )
+    )
+    return "".join(
+        lead + turn.text + line[len(body) :]
+        for lead, turn, line, body in zip(leads, redacted.turns, lines, bodies, strict=True)
+    )
+
+
+_SPEAKER = re.compile(
+    r"\s*(?:agent|caller|patient|nurse|doctor|customer|speaker ?\d*)\s*:\s*", re.IGNORECASE
+)

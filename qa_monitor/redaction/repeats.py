@@ -1,0 +1,220 @@
+"""Values and names found once in a call, found again wherever they are said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from qa_monitor.calls import EntityType
+from qa_monitor.redaction.calltext import CallText, Found
+from qa_monitor.redaction.names import TITLES
+from qa_monitor.redaction.settings import RecognizerSettings
+from qa_monitor.redaction.spoken import Run, find_runs
+from qa_monitor.redaction.words import TALK, is_common
+
+__all__ = ["find_repeats"]
+
+RECOGNIZER = "repeated_values"
+
+_NAMED = frozenset({EntityType.PERSON, EntityType.ORGANIZATION, EntityType.LOCATION})
+_DIGITAL = frozenset(EntityType) - _NAMED - {EntityType.EMAIL, EntityType.URL, EntityType.AGE}
+# Words that many organisations and places share: alone they point at nobody.
+_GENERIC = frozenset(
+    "clinic hospital health center centre medical family care group pharmacy street road avenue drive lane "
+    "north south east west new old saint st county city town lake park general regional community primary "
+    "associates services insurance plan national united first mutual partners system women's children's "
+    "urgent surgery practice physical therapy eye heart dental the of and at on in for a advantage choice "
+    "house room apartment suite unit flat university college school church company department online "
+    "oncology cardiology pediatrics imaging lab labs orthopedics dermatology wellness nursing home court place "
+    "boulevard highway way hill valley river spring springs grove oak pine cedar maple golden blue green red white "
+    "black silver bay beach point bridge mountain rock ridge creek forest field fields lakes high hills village "
+    "state mercy grace hope trinity sunrise harbor harbour summit premier select gold silver bronze basic premium plus "
+    "team line nurse office desk member front central western eastern northern southern grand great little big".split()
+)
+
+
+def find_repeats(
+    call: CallText, found: Iterable[Found], settings: RecognizerSettings
+) -> list[Found]:
+    """Other mentions of what ``found`` holds: names by word, places by phrase, digits by piece."""
+    first_pass = list(found)
+    covered = _Cover(call, first_pass)
+    repeats = _names(call, first_pass, covered, settings)
+    repeats.extend(_phrases(call, first_pass, covered, settings))
+    repeats.extend(_digits(call, first_pass, covered, settings))
+    return repeats
+
+
+class _Cover:
+    """Which tokens a finding touches already."""
+
+    def __init__(self, call: CallText, found: Iterable[Found]) -> None:
+        self._tokens: set[int] = set()
+        for f in found:
+            self._tokens.update(call.tokens_between(f.start, f.end))
+
+    def __contains__(self, index: int) -> bool:
+        return index in self._tokens
+
+
+def _bare(word: str) -> str:
+    return word[:-2] if word.endswith("'s") else word
+
+
+def _make(call: CallText, first: int, last: int, entity_type: EntityType, score: float) -> Found:
+    end = call.tokens[last].end
+    if entity_type in _NAMED and call.tokens[last].norm.endswith("'s"):
+        end -= 2
+    return Found(
+        start=call.tokens[first].start,
+        end=end,
+        entity_type=entity_type,
+        score=score,
+        recognizer=RECOGNIZER,
+        context="said before",
+    )
+
+
+def _names(
+    call: CallText, found: list[Found], covered: _Cover, settings: RecognizerSettings
+) -> list[Found]:
+    words: set[str] = set()
+    for f in found:
+        if f.entity_type is not EntityType.PERSON:
+            continue
+        indices = call.tokens_between(f.start, f.end)
+        letters = [call.tokens[i].norm for i in indices if len(call.tokens[i].norm) == 1]
+        spelled = "".join(letter for letter in letters if letter.isalpha())
+        if len(spelled) >= 3:
+            words.add(spelled)
+        if f.value and f.value.isalpha():
+            words.add(f.value)
+        for i in indices:
+            word = _bare(call.tokens[i].norm)
+            if len(word) >= 3 and word.isalpha() and word not in TALK and word not in TITLES:
+                words.add(word)
+    words -= settings.allowed_words
+    repeats: list[Found] = []
+    for index, token in enumerate(call.tokens):
+        word = _bare(token.norm)
+        if word not in words or index in covered:
+            continue
+        if is_common(word) and not _is_name_here(call, index):
+            continue
+        repeats.append(_make(call, index, index, EntityType.PERSON, 0.7))
+    return repeats
+
+
+def _is_name_here(call: CallText, index: int) -> bool:
+    """Whether an ordinary word stands as a name: capitalised inside a sentence, or after a title."""
+    token = call.tokens[index]
+    before = call.norm(index - 1, token.turn)
+    if before == ".":
+        before = (
+            call.norm(index - 2, token.turn) if call.norm(index - 2, token.turn) in TITLES else "."
+        )
+    if before in TITLES - {"miss", "sister", "father", "nurse"}:
+        return True
+    if not token.is_capitalised or token.text.isupper() and len(token.text) > 1:
+        return False
+    return bool(before) and before not in {".", "?", "!", ":", "…"}
+
+
+def _phrases(
+    call: CallText, found: list[Found], covered: _Cover, settings: RecognizerSettings
+) -> list[Found]:
+    """Organisations and places said again, whole or by their first words."""
+    phrases: dict[tuple[str, ...], EntityType] = {}
+    for f in found:
+        if f.entity_type not in {EntityType.ORGANIZATION, EntityType.LOCATION}:
+            continue
+        words = tuple(
+            _bare(call.tokens[i].norm)
+            for i in call.tokens_between(f.start, f.end)
+            if call.tokens[i].norm not in {",", ".", "the"}
+        )
+        for length in range(1, len(words) + 1):
+            prefix = words[:length]
+            if prefix[-1] in {"-", "'", "of", "and", "at", "&"}:
+                continue
+            if _is_distinctive(prefix, len(words)):
+                phrases.setdefault(prefix, f.entity_type)
+        if f.entity_type is EntityType.LOCATION:
+            for start in range(1, len(words)):
+                if _is_distinctive(words[start:], len(words)) and all(
+                    w.isalpha() for w in words[start:]
+                ):
+                    phrases.setdefault(words[start:], f.entity_type)
+    by_head: dict[str, list[tuple[str, ...]]] = {}
+    for phrase in phrases:
+        by_head.setdefault(phrase[0], []).append(phrase)
+    for candidates in by_head.values():
+        candidates.sort(key=len, reverse=True)
+    repeats: list[Found] = []
+    index = 0
+    while index < len(call.tokens):
+        token = call.tokens[index]
+        matched = 0
+        for phrase in by_head.get(_bare(token.norm), ()):
+            if all(
+                _bare(call.norm(index + i, token.turn)) == word for i, word in enumerate(phrase)
+            ):
+                if len(phrase) == 1 and (
+                    phrase[0] in settings.allowed_words
+                    or (is_common(phrase[0]) and not _is_name_here(call, index))
+                ):
+                    continue
+                if not all(index + i in covered for i in range(len(phrase))):
+                    repeats.append(
+                        _make(call, index, index + len(phrase) - 1, phrases[phrase], 0.65)
+                    )
+                matched = len(phrase)
+                break
+        index += max(matched, 1)
+    return repeats
+
+
+def _is_distinctive(words: tuple[str, ...], whole: int) -> bool:
+    if len(words) == 1:
+        word = words[0]
+        if word in _GENERIC or len(word) < 4 or not word.isalpha():
+            return False
+        return whole == 1 or not is_common(word)
+    return any(w not in _GENERIC and w not in TALK and w.isalpha() for w in words) or (
+        len(words) >= 2
+        and len(words) == whole
+        and any(w.isalpha() and w not in TALK for w in words)
+    )
+
+
+def _digits(
+    call: CallText, found: list[Found], covered: _Cover, settings: RecognizerSettings
+) -> list[Found]:
+    """Digits of a value said again, or ahead of it, at least three in a row."""
+    values: dict[str, EntityType] = {}
+    for f in found:
+        if f.entity_type in _DIGITAL | {EntityType.LOCATION} and f.value and f.value.isalnum():
+            if sum(c.isdigit() for c in f.value) >= 3:
+                values.setdefault(f.value, f.entity_type)
+    if not values:
+        return []
+    repeats: list[Found] = []
+    for run in find_runs(call):
+        if all(i in covered for i in range(run.first, run.last + 1)):
+            continue
+        chars = run.chars
+        if run.digits < 3 or chars in settings.allowed_values:
+            continue
+        following = call.norm(run.last + 1, run.turn)
+        if following in settings.units_after:
+            continue
+        if run.digits == 3 and not (run.singles == 3 or _is_written(call, run)):
+            continue
+        for value, entity_type in values.items():
+            if chars in value or (len(value) >= 4 and value in chars):
+                repeats.append(_make(call, run.first, run.last, entity_type, 0.65))
+                break
+    return repeats
+
+
+def _is_written(call: CallText, run: Run) -> bool:
+    return len(run.units) == 1 and call.tokens[run.first].norm.isdigit()

@@ -1,0 +1,334 @@
+"""Numbers and letters as people say them: "double five", "M as in Mary", "nineteen eighty two".
+
+A *unit* is the smallest piece that stands for characters (a digit word, "twenty-two", "double
+four", a letter with its word); a *run* is units one after another in a turn, with nothing between
+them but pauses, fillers and words such as "dash".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from qa_monitor.redaction.calltext import CallText
+
+__all__ = ["FILLERS", "NATO", "ORDINALS", "Run", "Unit", "find_runs", "number_at"]
+
+_ONES = {
+    w: str(i) for i, w in enumerate("zero one two three four five six seven eight nine".split())
+}
+_ZEROS = {"oh", "nought", "naught", "nil", "nill", "ought", "aught"}
+_TEENS = {
+    w: str(i)
+    for i, w in enumerate(
+        "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split(),
+        10,
+    )
+}
+_TENS = {
+    w: i for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
+} | {"fourty": 4}
+_REPEATS = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
+
+_ORDINAL_ONES = "first second third fourth fifth sixth seventh eighth ninth".split()
+_ORDINAL_TEENS = (
+    "tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth "
+    "nineteenth twentieth"
+).split()
+ORDINALS = (
+    {w: i for i, w in enumerate(_ORDINAL_ONES, 1)}
+    | {w: i for i, w in enumerate(_ORDINAL_TEENS, 10)}
+    | {"thirtieth": 30, "twelvth": 12, "ninteenth": 19}
+)
+"""Ordinal words up to thirtieth that are one word."""
+
+NATO = {
+    word: word[0]
+    for word in (
+        "alpha alfa bravo charlie delta echo foxtrot golf hotel india juliet juliett kilo lima mike "
+        "november oscar papa quebec romeo sierra tango uniform victor whiskey whisky xray yankee "
+        "zulu"
+    ).split()
+}
+_HOMOPHONES = {
+    "bee": "b", "cee": "c", "dee": "d", "ef": "f", "gee": "g", "aitch": "h", "haitch": "h",
+    "jay": "j", "kay": "k", "el": "l", "em": "m", "en": "n", "pee": "p", "cue": "q", "queue": "q",
+    "ar": "r", "ess": "s", "tee": "t", "vee": "v", "ex": "x", "wye": "y", "zee": "z", "zed": "z",
+}  # fmt: skip
+_WEAK_HOMOPHONES = {
+    "are": "r", "see": "c", "sea": "c", "tea": "t", "be": "b", "you": "u", "why": "y", "eye": "i",
+}  # fmt: skip
+
+FILLERS = frozenset("uh um er erm ah eh hm hmm mm mhm uhm".split())
+_SOFT_MARKS = frozenset(",-–—/…:·•*#()")
+_SOFT_WORDS = FILLERS | {"dash", "hyphen", "minus", "slash", "space", "stroke", "oblique"}
+_LONGEST_GAP = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Tokens ``[first, last]`` that stand for ``chars``.
+
+    ``kind`` is ``digit`` (one digit said by itself), ``number`` (said or written as a number),
+    ``letter`` or ``nato``; ``is_weak`` marks what counts only beside other units.
+    """
+
+    first: int
+    last: int
+    chars: str = field(repr=False)
+    kind: str
+    is_weak: bool = False
+    is_spelled: bool = False
+    """A letter with its word: "M as in Mary"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Units of one turn one after another; ``first`` and ``last`` are token indices."""
+
+    turn: int
+    units: tuple[Unit, ...]
+
+    @property
+    def first(self) -> int:
+        """Index of the first token."""
+        return self.units[0].first
+
+    @property
+    def last(self) -> int:
+        """Index of the last token."""
+        return self.units[-1].last
+
+    @property
+    def chars(self) -> str:
+        """The value, digits and lower-case letters without separators."""
+        return "".join(unit.chars for unit in self.units)
+
+    @property
+    def digits(self) -> int:
+        """How many digits the value has."""
+        return sum(c.isdigit() for c in self.chars)
+
+    @property
+    def letters(self) -> int:
+        """How many letters the value has."""
+        return sum(c.isalpha() for c in self.chars)
+
+    @property
+    def singles(self) -> int:
+        """How many digits were said one by one, or by "double" and "triple"."""
+        return sum(len(unit.chars) for unit in self.units if unit.kind == "digit")
+
+    @property
+    def is_spelled(self) -> bool:
+        """Whether a letter was told with a word."""
+        return any(unit.is_spelled for unit in self.units)
+
+
+def _small(call: CallText, index: int, turn: int) -> tuple[int, int] | None:
+    """Value and next index of a number word below one hundred (not "oh")."""
+    word = call.norm(index, turn)
+    if word in _ONES:
+        return int(_ONES[word]), index + 1
+    if word in _TEENS:
+        return int(_TEENS[word]), index + 1
+    if word in _TENS:
+        after = index + 1
+        if call.norm(after, turn) in {"-", "–"}:
+            after += 1
+        one = call.norm(after, turn)
+        if one in _ONES and one != "zero":
+            return _TENS[word] * 10 + int(_ONES[one]), after + 1
+        return _TENS[word] * 10, index + 1
+    return None
+
+
+def number_at(call: CallText, index: int, turn: int) -> tuple[int, int] | None:
+    """The number said at token ``index`` with its hundreds and thousands, and the next index."""
+    if call.norm(index, turn) == "a" and call.norm(index + 1, turn) in {"hundred", "thousand"}:
+        small: tuple[int, int] | None = (1, index + 1)
+    else:
+        small = _small(call, index, turn)
+    if small is None:
+        return None
+    value, after = small
+    is_large = False
+    if call.norm(after, turn) == "hundred" and value:
+        value, after, is_large = value * 100, after + 1, True
+        value, after = _add_rest(call, value, after, turn)
+    if call.norm(after, turn) == "thousand" and value:
+        value, after, is_large = value * 1000, after + 1, True
+        rest = _small(call, after, turn)
+        if rest is not None and call.norm(rest[1], turn) == "hundred":
+            value, after = value + rest[0] * 100, rest[1] + 1
+        value, after = _add_rest(call, value, after, turn)
+    return (value, after) if is_large or small[1] == after else small
+
+
+def _add_rest(call: CallText, value: int, after: int, turn: int) -> tuple[int, int]:
+    position = after + 1 if call.norm(after, turn) == "and" else after
+    rest = _small(call, position, turn)
+    return (value + rest[0], rest[1]) if rest is not None else (value, after)
+
+
+def _said_digit(word: str) -> str | None:
+    return _ONES.get(word) or ("0" if word in _ZEROS else None)
+
+
+def _letter_with_word(call: CallText, index: int, turn: int, letter: str) -> int | None:
+    """The last index of "as in Mary" after a letter; ``None`` if no word tells the letter."""
+    after = index + 1
+    if call.norm(after, turn) in {",", "."}:
+        after += 1
+    joint = call.norm(after, turn)
+    if joint in {"as", "is", "like", "for", "in", "not"}:
+        after += 1
+        if joint == "as" and call.norm(after, turn) in {"in", "for"}:
+            after += 1
+        if joint == "in" and call.norm(after - 2, turn) != letter:
+            return None
+    else:
+        return None
+    if call.norm(after, turn) in {"a", "an", "the"}:
+        after += 1
+    word = call.norm(after, turn)
+    if len(word) > 1 and word[0] == letter:
+        return after
+    return None
+
+
+def _unit_at(call: CallText, index: int, turn: int) -> Unit | None:
+    token = call.tokens[index]
+    word = token.norm
+    if word.isdigit():
+        return Unit(index, index, word, "digit" if len(word) == 1 else "number")
+    if word in _REPEATS:
+        after = index + 1
+        if word == "double" and call.norm(after, turn) in {"u", "you"}:
+            return Unit(index, after, "w", "letter", is_weak=True)
+        repeated = call.norm(after, turn)
+        char = _said_digit(repeated) or (repeated if len(repeated) == 1 else None)
+        if char is not None and char.isalnum():
+            kind = "digit" if char.isdigit() else "letter"
+            return Unit(index, after, char * _REPEATS[word], kind)
+        return None
+    digit = _said_digit(word)
+    number = number_at(call, index, turn)
+    if number is not None and number[1] > index + 1:
+        return Unit(index, number[1] - 1, str(number[0]), "number")
+    if digit is not None:
+        return Unit(index, index, digit, "digit")
+    if number is not None:
+        return Unit(index, index, str(number[0]), "number")
+    if len(word) == 1 and word.isalpha():
+        last = _letter_with_word(call, index, turn, word)
+        if last is not None:
+            return Unit(index, last, word, "letter", is_spelled=True)
+        return Unit(index, index, word, "letter", is_weak=word in {"a", "i"})
+    if token.is_word and len(word) <= 3 and _is_beside_digits(call, index, turn):
+        return Unit(index, index, word, "letter")
+    if word in NATO:
+        return Unit(index, index, NATO[word], "nato", is_weak=True)
+    if word in _HOMOPHONES:
+        last = _letter_with_word(call, index, turn, _HOMOPHONES[word])
+        if last is not None:
+            return Unit(index, last, _HOMOPHONES[word], "letter", is_spelled=True)
+        return Unit(index, index, _HOMOPHONES[word], "letter", is_weak=True)
+    return None
+
+
+def _is_beside_digits(call: CallText, index: int, turn: int) -> bool:
+    token = call.tokens[index]
+    before, after = call.norm(index - 1, turn), call.norm(index + 1, turn)
+    if token.is_glued and before.isdigit():
+        return True
+    return after.isdigit() and call.tokens[index + 1].is_glued
+
+
+def _gap_end(call: CallText, index: int, turn: int) -> int | None:
+    """The index after the pauses at ``index`` where a run may go on; ``None`` if it must end."""
+    position = index
+    while position - index <= _LONGEST_GAP:
+        word = call.norm(position, turn)
+        if not word:
+            return None
+        if word in _SOFT_MARKS or word in _SOFT_WORDS:
+            position += 1
+            continue
+        if word == "." and (call.norm(position + 1, turn) == "."):
+            position += 1
+            continue
+        if word == "." and position > 0 and len(call.norm(position - 1, turn)) == 1:
+            # "S. T. I. L." and "m.c.c."
+            position += 1
+            continue
+        return position
+    return None
+
+
+def find_runs(call: CallText) -> list[Run]:
+    """All runs of the call, in order."""
+    runs: list[Run] = []
+    for turn, indices in enumerate(call.turn_tokens):
+        position, stop = indices.start, indices.stop
+        while position < stop:
+            unit = _unit_at(call, position, turn)
+            if unit is None:
+                position += 1
+                continue
+            units = [unit]
+            position = unit.last + 1
+            while position < stop:
+                following = _gap_end(call, position, turn)
+                if following is None:
+                    break
+                following_unit = _unit_at(call, following, turn)
+                if following_unit is None and call.norm(following, turn) in _WEAK_HOMOPHONES:
+                    following_unit = _weak_unit(call, following, turn, units)
+                if following_unit is None:
+                    break
+                units.append(following_unit)
+                position = following_unit.last + 1
+            trimmed = _trim(call, units)
+            if trimmed:
+                runs.append(Run(turn, tuple(trimmed)))
+    return runs
+
+
+def _weak_unit(call: CallText, index: int, turn: int, units: list[Unit]) -> Unit | None:
+    """A common word that sounds like a letter, taken so only between letters and more of the run."""
+    if units[-1].kind != "letter":
+        return None
+    following = _gap_end(call, index + 1, turn)
+    if following is None or _unit_at(call, following, turn) is None:
+        return None
+    return Unit(index, index, _WEAK_HOMOPHONES[call.norm(index, turn)], "letter", is_weak=True)
+
+
+def _trim(call: CallText, units: list[Unit]) -> list[Unit]:
+    """``units`` without weak ones that have nothing to lean on."""
+    strong = [i for i, unit in enumerate(units) if not unit.is_weak]
+    nato = [i for i, unit in enumerate(units) if unit.kind == "nato"]
+    if not strong:
+        return units if len(nato) >= 2 and len(nato) == len(units) else []
+    if len(units) == 1:
+        return units
+    first, last = strong[0], strong[-1]
+    letters = [i for i in strong if units[i].kind == "letter"]
+    # "a" and "i" beside another letter are spelled; beside a number they are words.
+    while first > 0 and units[first].kind in {"letter", "nato"} and len(units) > 2:
+        if _follows_closely(call, units[first - 1], units[first]):
+            first -= 1
+        else:
+            break
+    while first > 0 and units[first - 1].kind == "nato":
+        first -= 1
+    while last < len(units) - 1 and (
+        (units[last].kind in {"letter", "nato"} and len(letters) >= 1 and last - first >= 1)
+        or units[last + 1].kind == "nato"
+    ):
+        last += 1
+    return units[first : last + 1]
+
+
+def _follows_closely(call: CallText, left: Unit, right: Unit) -> bool:
+    return right.first - left.last <= 2
