@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
-	@$(BIN)/qa-monitor --config samples/qa-monitor.toml score samples/audio
+	@$(BIN)/qa-monitor --config samples/qa-monitor.toml score samples
 
 test: $(INSTALLED)
 	@$(BIN)/pytest

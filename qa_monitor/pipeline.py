@@ -7,9 +7,11 @@ be stopped and started again at any point.
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -66,6 +68,8 @@ __all__ = [
 
 _T = TypeVar("_T")
 
+_LEASE_S = 300.0
+_HEARTBEAT_S = 30.0
 _GROUP_CALLS = 8
 _GROUP_S = 1800.0
 _UNHEARD_MARGIN_S = 0.5
@@ -446,7 +450,7 @@ def score_batch(
 
     for refusal in refusals:
         finish(_refused(refusal, store))
-    worker = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+    worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     pending = []
     seen: dict[str, str] = {}
     for intake in intakes:
@@ -489,18 +493,55 @@ def _score_pending(
 ) -> Iterator[Outcome]:
     """The outcomes of ``pending``, in groups whose speech is recognised together."""
     waiting = iter(pending)
-    held: set[str] = set()
+    leases = _Leases(store, worker, observer)
     try:
-        while group := list(_next_group(waiting, stages, store, observer, worker, held)):
+        while group := list(_next_group(waiting, stages, store, leases)):
             heard = [entry for entry in group if isinstance(entry, _Heard)]
             yield from (entry for entry in group if isinstance(entry, Outcome))
-            for entry, result in _recognise(heard, stages, observer):
-                yield _complete_and_save(entry, result, stages, store, observer, channels)
-                store.release(entry.intake.call_id, worker=worker)
-                held.discard(entry.intake.call_id)
+            for entry, result in _recognise(heard, stages, leases):
+                yield _complete_and_save(entry, result, stages, store, leases, channels)
+                leases.release(entry.intake.call_id)
     finally:
-        for call_id in held:
-            store.release(call_id, worker=worker)
+        leases.release_all()
+
+
+class _Leases:
+    """The calls that this run holds; an observer that keeps them held while work goes on."""
+
+    def __init__(self, store: Store, worker: str, observer: Observer) -> None:
+        self._store, self._worker, self._observer = store, worker, observer
+        self._held: set[str] = set()
+        self._beaten_at = time.monotonic()
+
+    def claim(self, call_id: str) -> bool:
+        """Whether the call is this run's to score."""
+        now = datetime.now(UTC)
+        claimed = self._store.claim(call_id, worker=self._worker, now=now, lease_s=_LEASE_S)
+        if claimed:
+            self._held.add(call_id)
+        return claimed
+
+    def release(self, call_id: str) -> None:
+        """Give a call back."""
+        self._store.release(call_id, worker=self._worker)
+        self._held.discard(call_id)
+
+    def release_all(self) -> None:
+        """Give back what is still held, as when a run is stopped."""
+        for call_id in tuple(self._held):
+            self.release(call_id)
+
+    def advanced(self, call_id: str, stage: str, fraction: float) -> None:
+        """Pass the progress on, and hold what is held for longer."""
+        self._observer.advanced(call_id, stage, fraction)
+        if time.monotonic() - self._beaten_at > _HEARTBEAT_S:
+            self._beaten_at = time.monotonic()
+            for held in self._held:
+                self._store.heartbeat(held, worker=self._worker, now=datetime.now(UTC))
+
+    def finished(self, outcome: Outcome) -> None:
+        """Pass it on."""
+        self._observer.finished(outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -510,12 +551,7 @@ class _Heard:
 
 
 def _next_group(
-    waiting: Iterator[Intake],
-    stages: Stages,
-    store: Store,
-    observer: Observer,
-    worker: str,
-    held: set[str],
+    waiting: Iterator[Intake], stages: Stages, store: Store, leases: _Leases
 ) -> Iterator[_Heard | Outcome]:
     """Claimed and decoded recordings, up to a group's worth of audio, bounding the memory."""
     calls, total_s = 0, 0.0
@@ -524,13 +560,12 @@ def _next_group(
         if intake is None:
             return
         calls += 1
-        if not store.claim(intake.call_id, worker=worker, now=datetime.now(UTC)):
+        if not leases.claim(intake.call_id):
             yield Outcome(position=intake.position, call_id=intake.call_id, status="busy")
             continue
-        held.add(intake.call_id)
         failure: QAMonitorError
         try:
-            audio = _decode(intake, stages.limits, _reporter(observer, intake.call_id))
+            audio = _decode(intake, stages.limits, _reporter(leases, intake.call_id))
         except QAMonitorError as error:
             failure = error
         else:
@@ -538,8 +573,7 @@ def _next_group(
             yield _Heard(intake, audio)
             continue
         yield _failed(intake, failure, "decoding", store)
-        store.release(intake.call_id, worker=worker)
-        held.discard(intake.call_id)
+        leases.release(intake.call_id)
 
 
 def _recognise(
