@@ -1,0 +1,48 @@
+"""Feedback on one agent, as a value and as HTML, JSON or CSV.
+
+``agent_report`` reads scored calls and chooses what to say; the ``render_`` functions write it
+down. The HTML stands alone: no script, no other file, no other host. Quotes are redacted text;
+redacted is not de-identified, so a report is to be kept as the calls are kept.
+"""
+
+from __future__ import annotations
+
+from qa_monitor.reports.agent import (
+    AgentReport,
+    CallRow,
+    CriterionReport,
+    Line,
+    Moment,
+    NextStep,
+    Strength,
+    UrgentCall,
+    Week,
+    agent_report,
+)
+from qa_monitor.reports.figures import Mean
+from qa_monitor.reports.rendering import (
+    render_csv,
+    render_html,
+    render_index,
+    render_json,
+    report_file_name,
+)
+
+__all__ = [
+    "AgentReport",
+    "CallRow",
+    "CriterionReport",
+    "Line",
+    "Mean",
+    "Moment",
+    "NextStep",
+    "Strength",
+    "UrgentCall",
+    "Week",
+    "agent_report",
+    "render_csv",
+    "render_html",
+    "render_index",
+    "render_json",
+    "report_file_name",
+]
