@@ -238,6 +238,7 @@ class Store:
                 set_=values,
                 where=or_(leases.c.expires_at <= now, leases.c.worker == worker),
             )
+            .execution_options(preserve_rowcount=True)
         )
         return self._write(lambda c: c.execute(statement).rowcount == 1, call_id)
 
@@ -316,6 +317,7 @@ class Store:
                 set_=own,
                 where=calls.c.sha256 == recording.sha256,
             )
+            .execution_options(preserve_rowcount=True)
         )
         if written.rowcount != 1:
             raise StoreError(
