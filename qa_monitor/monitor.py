@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -242,9 +243,14 @@ class Monitor:
             Dialogue(call_id="text", language="en", asr_model="none", dropped_s=0.0, turns=turns)
         )
 
-    def transcribe(self, path: Path, *, observer: Observer | None = None) -> Dialogue:
-        """What is said in one recording, by speaker. Holds PHI; nothing is kept."""
-        return self._hear(path, observer)[2]
+    def transcribe(
+        self, path: Path, *, agent_channel: int | None = None, observer: Observer | None = None
+    ) -> Dialogue:
+        """What is said in one recording, by speaker. Holds PHI; nothing is kept.
+
+        ``agent_channel`` is 0 or 1 where it is known better than by configuration and metadata.
+        """
+        return self._hear(path, observer, agent_channel)[2]
 
     def redact_recording(
         self, path: Path, *, output: Path | None, observer: Observer | None = None
@@ -268,7 +274,7 @@ class Monitor:
         return redacted
 
     def _hear(
-        self, path: Path, observer: Observer | None
+        self, path: Path, observer: Observer | None, agent_channel: int | None = None
     ) -> tuple[DecodedAudio, Transcript, Dialogue]:
         from qa_monitor.pipeline import decode_limits, hear, intake_rules
 
@@ -277,12 +283,15 @@ class Monitor:
             raise refusal.error
         if len(intakes) != 1:
             raise UsageError("name one recording.")
+        (intake,) = intakes
+        if agent_channel is not None:
+            intake = replace(intake, agent_channel=agent_channel)
         watching = observer or SilentObserver()
         return hear(
-            intakes[0],
+            intake,
             self.recogniser,
             decode_limits(self.config),
-            progress=lambda stage, fraction: watching.advanced(intakes[0].call_id, stage, fraction),
+            progress=lambda stage, fraction: watching.advanced(intake.call_id, stage, fraction),
         )
 
 

@@ -12,7 +12,7 @@ import logging
 import re
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -21,17 +21,17 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import write_wav
+from scripted import AGENT, CALLER, ScriptedRecogniser
 from typer.testing import CliRunner
 
 from qa_monitor import pipeline
-from qa_monitor.calls import DecodedAudio, Segment, Transcript, Word
+from qa_monitor.calls import DecodedAudio
 from qa_monitor.cli import app
 from qa_monitor.config import Config
-from qa_monitor.errors import QAMonitorError, TranscriptionError
+from qa_monitor.errors import QAMonitorError
 from qa_monitor.monitor import Monitor
 from qa_monitor.pipeline import Stages
 
-AGENT, CALLER = 0, 1
 SCRIPT = [
     (AGENT, "thank you for calling fairhaven clinic this is denise how can i help you"),
     (CALLER, "hi my name is wilhelmina quackenbush and i have crushing pain in my chest right now"),
@@ -48,59 +48,6 @@ TRACES = re.compile(
     r"|four four seven|seven one nine two|6175550194|0194",
     re.IGNORECASE,
 )
-
-
-class ScriptedRecogniser:
-    """A recogniser that hears the script whatever the recording says, or fails quoting it."""
-
-    name = "scripted"
-    is_demonstration = False
-
-    def __init__(self, *, fails: bool = False) -> None:
-        self._fails = fails
-
-    def transcribe(
-        self,
-        call_id: str,
-        audio: DecodedAudio,
-        *,
-        progress: Callable[[float], None] | None = None,
-    ) -> Transcript:
-        if self._fails:
-            raise RuntimeError("the engine heard: " + SCRIPT[1][1])
-        segments, clock_s = [], 0.2
-        for channel, text in SCRIPT:
-            words = []
-            for word in text.split():
-                words.append(Word(text=word, start_s=clock_s, end_s=clock_s + 0.2, confidence=0.95))
-                clock_s += 0.22
-            segments.append(
-                Segment(
-                    channel=channel,
-                    start_s=words[0].start_s,
-                    end_s=words[-1].end_s,
-                    text=text,
-                    words=tuple(words),
-                    confidence=0.95,
-                )
-            )
-            clock_s += 0.4
-        return Transcript(
-            call_id=call_id,
-            language="en",
-            asr_model=self.name,
-            segments=tuple(segments),
-            dropped_s=0.0,
-        )
-
-    def transcribe_many(
-        self,
-        calls: Iterable[tuple[str, DecodedAudio]],
-        *,
-        progress: Callable[[str, float], None] | None = None,
-    ) -> Iterator[Transcript | TranscriptionError]:
-        for call_id, audio in calls:
-            yield self.transcribe(call_id, audio)
 
 
 def fail_quoting(*_: object, **__: object) -> Any:
@@ -163,7 +110,7 @@ class House:
             f'webhook_url = "{webhook}"\n'
         )
         self.stages = replace(
-            stages, recogniser=ScriptedRecogniser(), audio_folder=self.folder / "audio"
+            stages, recogniser=ScriptedRecogniser(SCRIPT), audio_folder=self.folder / "audio"
         )
 
     def files(self) -> dict[str, bytes]:
@@ -259,7 +206,7 @@ def test_the_kept_sound_is_silent_where_the_patient_said_who_she_is(
     run(house, "score", str(recording))
     (kept,) = (house.folder / "audio").glob("*.flac")
     quiet = decode(kept, call_id="kept").samples
-    said = ScriptedRecogniser().transcribe("c", DecodedAudio(np.zeros((2, 1), np.int16)))
+    said = ScriptedRecogniser(SCRIPT).transcribe("c", DecodedAudio(np.zeros((2, 1), np.int16)))
     for text in ("wilhelmina", "quackenbush", "march", "k", "x", "oh"):
         words = [w for segment in said.segments for w in segment.words if w.text == text]
         for word in words[:1]:
@@ -272,7 +219,9 @@ def test_the_kept_sound_is_silent_where_the_patient_said_who_she_is(
 FAILURES: dict[str, Callable[[House, pytest.MonkeyPatch], None]] = {
     "decoding": lambda house, patch: patch.setattr(pipeline, "decode", fail_quoting),
     "transcription": lambda house, patch: setattr(
-        house, "stages", replace(house.stages, recogniser=FailingMany())
+        house,
+        "stages",
+        replace(house.stages, recogniser=ScriptedRecogniser(SCRIPT, fails_on=lambda _: True)),
     ),
     "speakers": lambda house, patch: patch.setattr(pipeline, "assign_speakers", fail_quoting),
     "redaction": lambda house, patch: patch.setattr(
@@ -286,18 +235,6 @@ FAILURES: dict[str, Callable[[House, pytest.MonkeyPatch], None]] = {
     "finding": lambda house, patch: patch.setattr(type(house.stages.scorer), "find", fail_quoting),
     "alerts": lambda house, patch: patch.setattr(pipeline, "raise_alerts", fail_quoting),
 }
-
-
-class FailingMany(ScriptedRecogniser):
-    """A recogniser that breaks in the middle of a batch, quoting the call."""
-
-    def transcribe_many(
-        self,
-        calls: Iterable[tuple[str, DecodedAudio]],
-        *,
-        progress: Callable[[str, float], None] | None = None,
-    ) -> Iterator[Transcript | TranscriptionError]:
-        yield from (fail_quoting() for _ in calls)
 
 
 @pytest.mark.parametrize("stage", sorted(FAILURES))

@@ -1,0 +1,283 @@
+"""cli: data on stdout, messages on stderr, an exit code for everything, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import Result
+from conftest import write_wav
+from scripted import AGENT, CALLER, ScriptedRecogniser
+from typer.testing import CliRunner
+
+from qa_monitor import __version__
+from qa_monitor.cli import app
+from qa_monitor.monitor import Monitor
+from qa_monitor.pipeline import Stages
+
+SCRIPT = [
+    (AGENT, "thank you for calling fairhaven clinic how can i help you"),
+    (CALLER, "my husband has crushing chest pain and he can not breathe"),
+    (AGENT, "we have an opening next tuesday in the afternoon"),
+    (CALLER, "okay i am so scared"),
+    (AGENT, "goodbye"),
+]
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def run(tmp_path: Path, stages: Stages, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command on real engines, but for the recogniser, which hears SCRIPT."""
+    config = tmp_path / "qa-monitor.toml"
+    config.write_text(f'[data]\nfolder = "{tmp_path / "data"}"\n')
+    loaded = replace(stages, recogniser=ScriptedRecogniser(SCRIPT), audio_folder=None)
+    monkeypatch.setattr(Monitor, "stages", property(lambda _: loaded))
+    monkeypatch.setattr(Monitor, "recogniser", property(lambda _: loaded.recogniser))
+    monkeypatch.setattr(Monitor, "redactor", property(lambda _: loaded.redactor))
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*arguments: str) -> Result:
+        result = CliRunner().invoke(app, ["--config", str(config), *arguments])
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        assert "Traceback" not in result.stderr
+        return result
+
+    return invoke
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(1)
+    return write_wav(
+        tmp_path / "in" / "agent-01_c1_20261101T090000.wav", rng.normal(0, 0.1, (2, 8000 * 15))
+    )
+
+
+def test_score_prints_the_calls_the_alerts_and_where_the_reports_lie(
+    run: Run, recording: Path, tmp_path: Path
+) -> None:
+    result = run("score", str(recording))
+    assert result.exit_code == 0
+    row = next(line for line in result.stdout.splitlines() if "calls-c1" in line)
+    assert "agent-01" in row
+    assert "missed" in row
+    assert "critical" in result.stdout
+    index = tmp_path / "data" / "reports" / "index.html"
+    assert str(index) in result.stdout.replace("\n", "")
+    assert index.is_file()
+    assert "1 scored" in result.stderr
+    assert "1 scored" not in result.stdout
+
+
+def test_score_again_is_quiet_and_says_that_nothing_was_missing(run: Run, recording: Path) -> None:
+    run("score", str(recording))
+    result = run("score", str(recording))
+    assert result.exit_code == 0
+    assert "1 scored before" in result.stderr
+    assert "calls-c1" in result.stdout
+
+
+def test_score_as_json_is_one_json_value_on_stdout(run: Run, recording: Path) -> None:
+    result = run("score", str(recording), "--json")
+    value = json.loads(result.stdout)
+    (call,) = value["calls"]
+    assert call["status"] == "scored"
+    assert call["scores"].keys() == {"empathy", "active_listening", "urgency", "escalation"}
+    assert call["escalated"] == "missed"
+    assert value["alerts"][0]["call_id"] == "calls-c1"
+
+
+def test_show_gives_reasons_with_quotes_and_the_redacted_transcript(
+    run: Run, recording: Path
+) -> None:
+    run("score", str(recording))
+    result = run("show", "calls-c1")
+    assert result.exit_code == 0
+    assert "crushing chest pain" in result.stdout
+    assert "fairhaven" not in result.stdout
+    value = json.loads(run("show", "calls-c1", "--json").stdout)
+    urgency = next(
+        score for score in value["scorecard"]["scores"] if score["criterion"] == "urgency"
+    )
+    assert urgency["evidence"]
+    assert all(evidence["quote"] for evidence in urgency["evidence"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["show", "calls-none"], 10),
+        (["report", "agent", "nobody"], 10),
+        (["report", "agent"], 2),
+        (["report", "agent", "a", "--all"], 2),
+        (["score", "nothing-here/*.wav"], 2),
+        (["score"], 2),
+        (["nonsense"], 2),
+        (["redact", "missing.txt"], 2),
+        (["evaluate", "missing.jsonl"], 2),
+        (["models", "pull", "no such model"], 2),
+        (["models", "path", "no-such-model"], 10),
+        (["--config", "missing.toml", "alerts"], 3),
+    ],
+)
+def test_what_cannot_be_done_ends_in_a_message_and_its_exit_code(
+    run: Run, arguments: list[str], code: int
+) -> None:
+    result = run(*arguments)
+    assert result.exit_code == code, result.stderr
+    assert result.stderr.strip()
+    assert result.stdout == ""
+
+
+def test_one_bad_recording_alone_exits_with_its_own_code_and_in_a_batch_with_eleven(
+    run: Run, recording: Path, tmp_path: Path
+) -> None:
+    bad = tmp_path / "in" / "agent-01_c2_20261101T100000.wav"
+    bad.write_bytes(b"no audio " * 50)
+    assert run("score", str(bad)).exit_code == 4
+    result = run("score", str(recording.parent))
+    assert result.exit_code == 11
+    assert "calls-c1" in result.stdout
+    assert "calls-c2" in result.stderr
+    assert "c2_2026" not in result.stderr
+
+
+def test_reports_come_as_files_or_as_json_and_csv_on_stdout(
+    run: Run, recording: Path, tmp_path: Path
+) -> None:
+    run("score", str(recording), "--no-reports")
+    assert not (tmp_path / "data" / "reports").exists()
+    paths = run("report", "agent", "--all").stdout.split()
+    assert [Path(path).suffix for path in paths] == [".html", ".html"]
+    assert all(Path(path).is_file() for path in paths)
+    assert json.loads(run("report", "agent", "agent-01", "--json").stdout)
+    csv = run("report", "agent", "agent-01", "--format", "csv").stdout
+    assert "calls-c1" in csv
+    out = tmp_path / "one.html"
+    assert run("report", "agent", "agent-01", "-o", str(out)).stdout.strip() == str(out)
+    assert "<html" in out.read_text()
+
+
+def test_alerts_are_listed_and_can_be_closed(run: Run, recording: Path) -> None:
+    assert run("alerts", "--open").stdout == ""
+    run("score", str(recording))
+    found = json.loads(run("alerts", "--open", "--json").stdout)
+    assert found
+    for alert in found:
+        assert run("alerts", "--resolve", alert["alert_id"]).exit_code == 0
+    assert json.loads(run("alerts", "--open", "--json").stdout) == []
+    assert len(json.loads(run("alerts", "--json").stdout)) == len(found)
+
+
+def test_redact_takes_text_line_by_line_and_recordings(
+    run: Run, recording: Path, tmp_path: Path
+) -> None:
+    note = tmp_path / "note.txt"
+    note.write_text("Caller: my name is Maria Alvarez\n\nmy number is 617-555-0142\n")
+    result = run("redact", str(note))
+    lines = result.stdout.split("\n")
+    assert len(lines) == 4
+    assert "Alvarez" not in result.stdout
+    assert "0142" not in result.stdout
+    assert lines[1] == ""
+    quiet = tmp_path / "quiet.flac"
+    result = run("redact", str(recording), "--output", str(quiet))
+    assert result.exit_code == 0, result.stderr
+    assert quiet.stat().st_mode & 0o777 == 0o600
+    assert "fairhaven" not in result.stdout
+
+
+def test_transcribe_redacts_unless_told_otherwise_and_then_warns(run: Run, recording: Path) -> None:
+    result = run("transcribe", str(recording))
+    assert "fairhaven" not in result.stdout
+    assert "chest pain" in result.stdout
+    result = run("transcribe", str(recording), "--unredacted")
+    assert "fairhaven" in result.stdout
+    assert "protected health information" in result.stderr
+
+
+def test_init_writes_a_configuration_and_never_over_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["init", "--data-folder", str(tmp_path / "d")])
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "qa-monitor.toml").is_file()
+    assert (tmp_path / "d" / "qa-monitor.sqlite").is_file()
+    assert CliRunner().invoke(app, ["init"]).exit_code == 3
+
+
+def test_models_are_listed_with_what_they_are_for(run: Run) -> None:
+    found = {model["name"]: model for model in json.loads(run("models", "list", "--json").stdout)}
+    assert found["embedded-whisper"]["demonstration_only"] is True
+
+
+def test_a_fault_of_our_own_names_its_place_and_not_its_message(
+    run: Run, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(*_: object, **__: object) -> None:
+        raise ValueError("quoting Maria Alvarez")
+
+    monkeypatch.setattr("qa_monitor.cli._print_score_tables", fault)
+    result = run("score", str(recording))
+    assert result.exit_code == 1
+    assert "internal fault (ValueError at cli.py:" in result.stderr
+    assert "Alvarez" not in result.stderr
+
+
+def test_no_color_and_pipes_get_plain_text(recording: Path, tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "qa_monitor", "models", "list"],
+        capture_output=True,
+        env={**os.environ, "NO_COLOR": "1", "XDG_DATA_HOME": str(tmp_path)},
+        check=True,
+        timeout=60,
+    )
+    assert b"\x1b" not in result.stdout + result.stderr
+
+
+def test_the_version_is_printed() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "qa_monitor", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert result.stdout == f"qa-monitor {__version__}\n"
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_cleanly_with_its_own_code(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    for number in range(3):
+        write_wav(
+            tmp_path / "in" / f"agent-01_c{number}_20261101T090000.wav",
+            rng.normal(0, 0.2, (2, 8000 * 600)),
+        )
+    (tmp_path / "qa-monitor.toml").write_text(f'[data]\nfolder = "{tmp_path / "data"}"\n')
+    process = subprocess.Popen(
+        [sys.executable, "-m", "qa_monitor", "score", "in"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    database = tmp_path / "data" / "qa-monitor.sqlite"
+    while not database.exists() and process.poll() is None:
+        time.sleep(0.05)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == 130, messages.decode()
+    assert b"stopped" in messages
+    assert b"Traceback" not in messages
