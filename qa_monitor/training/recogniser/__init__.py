@@ -1,0 +1,1 @@
+"""Trains the embedded recogniser, a small Whisper, on synthetic telephone speech."""
