@@ -76,7 +76,8 @@ class ModelManifest:
 
     ``max_window_s`` is the longest stretch of sound, in seconds, that it transcribes well at once,
     ``pad_to_s`` what shorter ones are padded to: 30 as Whisper was trained, or less for a model
-    that was trained on short windows, which is then several times faster.
+    that was trained on short windows, which is then several times faster. ``word_shift_s`` is
+    added to the times of words, for a model that is known to tell them early or late.
     ``repository`` and ``revision`` say where a pulled model came from.
     """
 
@@ -87,6 +88,7 @@ class ModelManifest:
     language: str = "en"
     max_window_s: float = 30.0
     pad_to_s: float = 30.0
+    word_shift_s: float = 0.0
     beam_size: int = 5
     repository: str | None = None
     revision: str | None = None
@@ -196,14 +198,20 @@ def _manifest(said: Any, folder: Path, *, is_packaged: bool) -> ModelManifest:
         language=str(said.get("language", "en")),
         max_window_s=float(said.get("max_window_s", 30.0)),
         pad_to_s=float(said.get("pad_to_s", 30.0)),
+        word_shift_s=float(said.get("word_shift_s", 0.0)),
         beam_size=int(said.get("beam_size", 5)),
         repository=said.get("repository"),
         revision=said.get("revision"),
         is_packaged=is_packaged,
     )
     lengths_s = manifest.max_window_s, manifest.pad_to_s
-    if not all(1.0 <= length_s <= 30.0 for length_s in lengths_s) or manifest.beam_size < 1:
-        raise ValueError("window or beam out of range")
+    is_possible = (
+        all(1.0 <= length_s <= 30.0 for length_s in lengths_s)
+        and abs(manifest.word_shift_s) <= 1.0
+        and 1 <= manifest.beam_size <= 20
+    )
+    if not is_possible:
+        raise ValueError("a number is out of range")
     return manifest
 
 

@@ -10,12 +10,13 @@ halves, and what fails still is flagged or dropped, and counted.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -56,7 +57,7 @@ _MAX_NO_SPEECH = 0.6
 _MAX_WORDS_PER_S = 7.0
 _MAX_REPEATS = 4
 _LONGEST_LOOP = 8
-_LONGEST_GAP_S = 1.2
+_MISSED_S = 0.8
 _WORD_MARGIN_S = 0.3
 _WEAK_SPEECH = 0.8
 _WEAK_CONFIDENCE = 0.5
@@ -65,6 +66,8 @@ _DOUBTFUL_CONFIDENCE = 0.35
 _HALVINGS = 3
 _SHORTEST_HALF_S = 2.0
 _MIN_WORD_S = 0.02
+_EMPTY_PIECE_S = 1.0  # what a piece without words costs, in seconds of covered speech
+_WORD_EDGE_S = 0.06  # sound that voice activity hears late or not at all
 
 
 class Recogniser(Protocol):
@@ -139,26 +142,32 @@ class _Channel:
 
         return min(frames, key=loudness) * _FRAME + _FRAME // 2
 
+    def spoken(self, start_s: float, end_s: float) -> tuple[float, float, float]:
+        """Seconds of speech between two times, and the times without the silence at either end."""
+        frame_s = _FRAME / SAMPLE_RATE_HZ
+        first = int(start_s / frame_s)
+        inside = np.flatnonzero(self.speech[first : math.ceil(end_s / frame_s)] >= _SPEECH_OFF)
+        if not len(inside):
+            return 0.0, start_s, end_s
+        begin = max(start_s, (first + int(inside[0])) * frame_s - _WORD_EDGE_S)
+        stop = min(end_s, (first + int(inside[-1]) + 1) * frame_s + _WORD_EDGE_S)
+        return len(inside) * frame_s, begin, max(begin, stop)
+
     def strength(self, piece: _Piece) -> float:
         """The median probability of speech in ``piece`` without its padding, 0 to 1."""
         pad = round(_PAD_S * SAMPLE_RATE_HZ)
         inner = self.speech[(piece.start + pad) // _FRAME : (piece.end - pad) // _FRAME + 1]
         return float(np.median(inner)) if len(inner) else 0.0
 
-    def speech_without(self, words: Sequence[Word], piece: _Piece) -> tuple[float, float]:
-        """Seconds of speech in ``piece`` away from ``words``: in all, and the longest run."""
+    def speech_without(self, words: Sequence[Word], piece: _Piece) -> float:
+        """Seconds of speech in ``piece`` that are away from ``words``."""
         first = piece.start // _FRAME
         missed = self.speech[first : -(-piece.end // _FRAME)] >= _SPEECH_ON
         for word in words:
             start = int((word.start_s - _WORD_MARGIN_S) * SAMPLE_RATE_HZ / _FRAME) - first
             end = int((word.end_s + _WORD_MARGIN_S) * SAMPLE_RATE_HZ / _FRAME) - first + 1
             missed[max(0, start) : max(0, end)] = False
-        longest = run = 0
-        for is_missed in missed:
-            run = run + 1 if is_missed else 0
-            longest = max(longest, run)
-        frame_s = _FRAME / SAMPLE_RATE_HZ
-        return float(missed.sum()) * frame_s, longest * frame_s
+        return float(missed.sum()) * _FRAME / SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +190,86 @@ class _Window:
         """The pieces end to end, as float32 in [-1, 1]."""
         samples = [self.channel.samples[piece.start : piece.end] for piece in self.pieces]
         return np.concatenate(samples).astype(np.float32) / 32768.0
+
+    def place(self, words: Sequence[Word]) -> list[list[Word]]:
+        """For each piece the words said in it, in the recording's time and in order.
+
+        Alignment is coarse where pieces were joined: it gives the pause to either neighbour. Words
+        are dealt out in order so that they cover as much speech as possible and no piece with
+        speech stays empty, if that can be; silence at the ends of a word is cut off.
+        """
+        shifts_s = []
+        joint_s = 0.0
+        for piece in self.pieces:
+            shifts_s.append(piece.start / SAMPLE_RATE_HZ - joint_s)
+            joint_s += piece.length / SAMPLE_RATE_HZ
+        placed: list[list[Word]] = [[] for _ in self.pieces]
+        for word, index in zip(words, self._deal(words, shifts_s), strict=True):
+            before = placed[index][-1].end_s if placed[index] else 0.0
+            start_s, end_s = self._within(word, index, shifts_s[index])
+            _, start_s, end_s = self.channel.spoken(start_s, end_s)
+            start_s = round(max(start_s, before), 3)
+            last_s = round(self.pieces[index].end / SAMPLE_RATE_HZ, 3)
+            end_s = max(start_s, min(round(max(end_s, start_s + _MIN_WORD_S), 3), last_s))
+            placed[index].append(replace(word, start_s=start_s, end_s=end_s))
+        return placed
+
+    def _within(self, word: Word, index: int, shift_s: float) -> tuple[float, float]:
+        """The times of ``word`` in the recording, as far as they lie in the piece."""
+        piece = self.pieces[index]
+        first_s, last_s = piece.start / SAMPLE_RATE_HZ, piece.end / SAMPLE_RATE_HZ
+        start_s = min(max(word.start_s + shift_s, first_s), last_s)
+        return start_s, min(max(word.end_s + shift_s, start_s), last_s)
+
+    def _fit(self, word: Word, index: int, shift_s: float) -> float:
+        """Seconds of speech that ``word`` covers in the piece, less its distance from the piece."""
+        piece = self.pieces[index]
+        early_s = piece.start / SAMPLE_RATE_HZ - (word.end_s + shift_s)
+        late_s = word.start_s + shift_s - piece.end / SAMPLE_RATE_HZ
+        spoken_s = self.channel.spoken(*self._within(word, index, shift_s))[0]
+        return spoken_s - max(0.0, early_s, late_s)
+
+    def _deal(self, words: Sequence[Word], shifts_s: Sequence[float]) -> list[int]:
+        """The index of each word's piece, never falling: the best path through the table."""
+        count = len(self.pieces)
+        if count == 1 or not words:
+            return [0] * len(words)
+        empty = [
+            _EMPTY_PIECE_S * (self.channel.speech_without((), piece) > _MIN_SPEECH_S)
+            for piece in self.pieces
+        ]
+        # skipped[k]: what it costs to leave all pieces before k empty
+        skipped = [sum(empty[:index]) for index in range(count + 1)]
+        covered = [
+            [self._fit(word, index, shift_s) for index, shift_s in enumerate(shifts_s)]
+            for word in words
+        ]
+        score = [covered[0][index] - skipped[index] for index in range(count)]
+        steps: list[list[int]] = []
+        for row in covered[1:]:
+            step = [
+                max(
+                    range(index + 1),
+                    key=lambda before, index=index: (  # type: ignore[misc]
+                        score[before] - max(0.0, skipped[index] - skipped[min(before + 1, index)])
+                    ),
+                )
+                for index in range(count)
+            ]
+            score = [
+                row[index]
+                + score[before]
+                - max(0.0, skipped[index] - skipped[min(before + 1, index)])
+                for index, before in enumerate(step)
+            ]
+            steps.append(step)
+        last = max(
+            range(count), key=lambda index: score[index] - (skipped[count] - skipped[index + 1])
+        )
+        path = [last]
+        for step in reversed(steps):
+            path.append(step[path[-1]])
+        return path[::-1]
 
     def halves(self) -> tuple[_Window, ...]:
         """Two windows of half its pieces or half its only piece; nothing when it is too short."""
@@ -344,6 +433,7 @@ class FasterWhisperRecogniser:
         manifest = read_manifest(check_recogniser(model_dir))
         self._max_length = int(min(30.0, max_window_s or manifest.max_window_s) * SAMPLE_RATE_HZ)
         self._frames = round(max(self._max_length / SAMPLE_RATE_HZ, manifest.pad_to_s) * 100)
+        self._word_shift_s = manifest.word_shift_s
         self._beam_size = beam_size or manifest.beam_size
         self._batch_size = batch_size
         self._is_demonstration = manifest.demonstration_only
@@ -529,8 +619,8 @@ class FasterWhisperRecogniser:
             words = tuple(
                 Word(
                     text=entry["word"].strip(),
-                    start_s=float(entry["start"]),
-                    end_s=float(entry["end"]),
+                    start_s=float(entry["start"]) + self._word_shift_s,
+                    end_s=float(entry["end"]) + self._word_shift_s,
                     confidence=float(np.clip(entry["probability"], 0.0, 1.0)),
                 )
                 for entry in alignment
@@ -583,14 +673,7 @@ class _Placed:
 def _place(window: _Window, heard: _Heard) -> _Placed:
     words = () if heard.is_silence else heard.words
     loop = _loop_start(words)
-    by_piece: list[list[Word]] = [[] for _ in window.pieces]
-    bounds = np.cumsum([piece.length for piece in window.pieces]) / SAMPLE_RATE_HZ
-    for word in words[:loop]:
-        middle = (word.start_s + word.end_s) / 2
-        index = min(int(np.searchsorted(bounds, middle, side="right")), len(bounds) - 1)
-        piece = window.pieces[index]
-        shift = piece.start / SAMPLE_RATE_HZ - (bounds[index - 1] if index else 0.0)
-        by_piece[index].append(_placed(word, float(shift), piece, by_piece[index]))
+    by_piece = window.place(words[:loop])
     segments = []
     dropped_s = 0.0
     is_failed = is_doubtful = heard.is_loop or heard.is_unlikely
@@ -600,8 +683,8 @@ def _place(window: _Window, heard: _Heard) -> _Placed:
         is_hardly_speech = window.channel.strength(piece) < _WEAK_SPEECH
         if is_too_fast or (is_hardly_speech and confidence < _WEAK_CONFIDENCE):
             spoken.clear()  # made up over music, noise or silence
-        missed_s, longest_s = window.channel.speech_without(spoken, piece)
-        if longest_s > (_LONGEST_GAP_S if spoken else _MIN_SPEECH_S):
+        missed_s = window.channel.speech_without(spoken, piece)
+        if missed_s > (_MISSED_S if spoken else _MIN_SPEECH_S):
             dropped_s += missed_s
             is_failed = True
         if spoken:
@@ -617,20 +700,6 @@ def _place(window: _Window, heard: _Heard) -> _Placed:
                 )
             )
     return _Placed(tuple(segments), dropped_s, is_failed)
-
-
-def _placed(word: Word, shift_s: float, piece: _Piece, before: Sequence[Word]) -> Word:
-    """``word`` in the recording's time: within ``piece``, and not before the last word's end."""
-    first = before[-1].end_s if before else piece.start / SAMPLE_RATE_HZ
-    last = piece.end / SAMPLE_RATE_HZ
-    start = min(max(word.start_s + shift_s, first), last)
-    end = min(max(word.end_s + shift_s, start + _MIN_WORD_S), last)
-    return Word(
-        text=word.text,
-        start_s=round(start, 3),
-        end_s=round(max(start, end), 3),
-        confidence=word.confidence,
-    )
 
 
 # --- how good it is ------------------------------------------------------------------------------
