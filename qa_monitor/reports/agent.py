@@ -272,7 +272,7 @@ def agent_report(
         demonstration=sum(row.is_demonstration for row in rows),
         undated=len(rows) - len(times),
         criteria=criteria,
-        strengths=_strengths(collected.habits),
+        strengths=_strengths(collected.habits, minimum_calls),
         next_step=next_step,
         best=best,
         weakest=_choose(collected.weak, besides=next_step.moment if next_step else None),
@@ -651,7 +651,8 @@ class _Collected:
         self._count_gap("minimises", played_down)
         for label, behaviour in ACTIONS.items():
             if behaviour.habit and _is_due(label, urgency):
-                self._count_habit(label, seen=label in actions)
+                is_right = outcome is EscalationOutcome.PROPERLY
+                self._count_habit(label, seen=is_right and label in actions)
 
         missed = outcome is EscalationOutcome.MISSED
         late = outcome is EscalationOutcome.LATE_OR_PARTIAL
@@ -773,29 +774,38 @@ def _least_handled_first(urgent: UrgentCall) -> tuple[int, int, tuple[bool, floa
 def _choose(
     candidates: Iterable[_Candidate], *, besides: Moment | None = None
 ) -> tuple[Moment, ...]:
-    """The clearest moments: one of each criterion first, then the next, no turn twice.
+    """The clearest moments: of other criteria and calls first, then of other calls, then any.
 
-    ``besides`` is shown elsewhere and not chosen again.
+    ``besides`` is shown elsewhere; no line of it is shown again.
     """
     ranked = list(candidates)
     chosen: list[_Candidate] = []
-    for new_criterion in (True, False):
+    for other_criterion, other_call in ((True, True), (False, True), (False, False)):
         for candidate in ranked:
-            if len(chosen) == _MOST_MOMENTS:
-                break
             moment = candidate.moment
-            shown = [c.moment for c in chosen] + ([besides] if besides else [])
-            taken = {(other.call_id, line) for other in shown for line in other.lines}
-            if any((moment.call_id, line) in taken for line in moment.lines):
+            shown = [c.moment for c in chosen]
+            if len(chosen) == _MOST_MOMENTS or _overlaps(moment, [*shown, besides]):
                 continue
-            if new_criterion and any(c.moment.criterion is moment.criterion for c in chosen):
+            if other_criterion and any(m.criterion is moment.criterion for m in shown):
+                continue
+            if other_call and any(m.call_id == moment.call_id for m in shown):
                 continue
             chosen.append(candidate)
     return tuple(candidate.moment for candidate in sorted(chosen, key=_rank))
 
 
-def _strengths(habits: dict[str, _Count]) -> tuple[Strength, ...]:
-    """The surest habits: in at least two calls and half of those where they were due.
+def _overlaps(moment: Moment, shown: Iterable[Moment | None]) -> bool:
+    """Whether any of ``shown`` holds a line of ``moment``."""
+    return any(
+        other is not None
+        and other.call_id == moment.call_id
+        and set(other.lines) & set(moment.lines)
+        for other in shown
+    )
+
+
+def _strengths(habits: dict[str, _Count], minimum_calls: int) -> tuple[Strength, ...]:
+    """The surest habits: due in enough calls, and seen in two and in half of them at least.
 
     What shows empathy, listening or escalation goes before the checklist; within each the share
     decides, with one call added on either side so that two of two does not beat eleven of twelve.
@@ -808,7 +818,7 @@ def _strengths(habits: dict[str, _Count]) -> tuple[Strength, ...]:
     sure = [
         (code in CHECKLIST, -(count.seen + 1) / (count.due + 2), code)
         for code, count in habits.items()
-        if count.seen > 1 and count.seen / count.due >= _HABIT
+        if count.due >= minimum_calls and count.seen > 1 and count.seen / count.due >= _HABIT
     ]
     return tuple(
         Strength(code=code, says=words[code], seen=habits[code].seen, due=habits[code].due)

@@ -301,8 +301,9 @@ GAPS = MappingProxyType(
             _ESCALATION,
             0,
             "Act first, take the details after",
-            "When you hear a danger sign, pass the call on before you ask for date of birth or "
-            "insurance. Say: “I'm getting a nurse for you now; the paperwork can wait.”",
+            "When you hear that something cannot wait, act on it before you ask for date of birth "
+            "or insurance. Say: “This can't wait, so first I'll get you a nurse or a time today; "
+            "the paperwork comes after.”",
             "an urgent call was passed on late or only in part",
         ),
         "no_location": Gap(

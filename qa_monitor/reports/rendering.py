@@ -26,7 +26,7 @@ NOT_ASSESSED = "not assessed"
 _CRITERIA = {
     Criterion.EMPATHY: "Empathy",
     Criterion.ACTIVE_LISTENING: "Active listening",
-    Criterion.ESCALATION: "Urgent calls handled",
+    Criterion.ESCALATION: "Handling of urgent calls",
     Criterion.URGENCY: "Urgency",
 }
 _CRITERIA_MEAN = {
@@ -199,7 +199,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        action=lambda code: ACTIONS[code].habit or "plays a warning sign down",
+        action=lambda code: ACTIONS[code].moment,
         call_type=lambda value: NOT_ASSESSED if value is None else _call_type(value),
         calls=_calls,
         clock=_clock,
@@ -294,6 +294,8 @@ def _period(report: AgentReport) -> str:
     if report.first_call_at is None or report.last_call_at is None:
         return "dates unknown"
     first, last = _day(report.first_call_at), _day(report.last_call_at)
+    if report.first_call_at.year == report.last_call_at.year and first != last:
+        first = first.rpartition(" ")[0]
     return first if first == last else f"{first} – {last}"
 
 
