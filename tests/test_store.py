@@ -623,7 +623,9 @@ def test_a_folder_that_does_not_exist_is_told_plainly(tmp_path: Path) -> None:
 def test_what_is_stored_never_shows_in_an_error(sqlite_store: Store, sqlite_file: Path) -> None:
     sqlite_store.save_record(make_record(text="zebrafish"), (), now=NOW)
     connection = sqlite3.connect(sqlite_file)
-    connection.execute("UPDATE runs SET dialogue = replace(dialogue, '\"turns\"', '\"zebras\"')")
+    connection.execute(
+        "UPDATE transcripts SET dialogue = replace(dialogue, '\"turns\"', '\"zebras\"')"
+    )
     connection.commit()
     connection.close()
     with pytest.raises(StoreError, match="call calls-1: ") as caught:
@@ -632,7 +634,9 @@ def test_what_is_stored_never_shows_in_an_error(sqlite_store: Store, sqlite_file
     assert "zebra" not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.parametrize("table", ["runs", "scores", "alerts", "alert_events", "deliveries"])
+@pytest.mark.parametrize(
+    "table", ["runs", "transcripts", "scores", "alerts", "alert_events", "deliveries"]
+)
 def test_a_failure_in_the_middle_of_saving_leaves_nothing_half_written(
     sqlite_store: Store, sqlite_file: Path, table: str
 ) -> None:

@@ -53,6 +53,7 @@ from qa_monitor.store.tables import (
     leases,
     runs,
     scores,
+    transcripts,
 )
 
 if TYPE_CHECKING:
@@ -345,11 +346,16 @@ class Store:
                 versions=_dump(_VERSIONS, dict(record.versions)),
                 warnings=_dump(_CODES, record.warnings),
                 metrics=_dump(_NUMBERS, dict(record.metrics)),
-                findings=_dump(_FINDINGS, record.findings),
-                dialogue=_dump(_DIALOGUE, record.dialogue),
             )
         )
         run_id: int = written.inserted_primary_key[0]  # type: ignore[index]
+        connection.execute(
+            insert(transcripts).values(
+                run_id=run_id,
+                dialogue=_dump(_DIALOGUE, record.dialogue),
+                findings=_dump(_FINDINGS, record.findings),
+            )
+        )
         rows = [
             {
                 "run_id": run_id,
@@ -532,8 +538,9 @@ class Store:
 
     def _load(self, connection: Connection, wanted: ColumnElement[bool]) -> list[CallRecord]:
         rows = connection.execute(
-            select(calls, runs)
+            select(calls, runs, transcripts.c.dialogue, transcripts.c.findings)
             .join(runs, runs.c.call_id == calls.c.call_id)
+            .join(transcripts, transcripts.c.run_id == runs.c.run_id)
             .where(wanted)
             .order_by(*_BY_BEGINNING)
         ).all()

@@ -4,10 +4,11 @@ What is filtered, sorted or counted is a column; what is only read together with
 
 - ``calls``: one row a call, with the metadata that may be corrected without scoring again, and
   which run counts.
-- ``runs``: one row a scoring, never changed. The dialogue is one JSON text, because turns, words
-  and spans are only ever read as a whole and would be millions of rows. The findings are JSON too:
-  each points into that dialogue and means nothing without it. Both stand last in the row, so that
-  reading the columns before them touches no transcript.
+- ``runs``: one row a scoring, never changed.
+- ``transcripts``: what was said in a run, and found in it. The dialogue is one JSON text, because
+  turns, words and spans are only ever read as a whole and would be millions of rows; the findings
+  are JSON too, since each points into that dialogue and means nothing without it. They have a table
+  of their own so that lists of a hundred thousand calls read no page that holds a transcript.
 - ``scores``: one row for each criterion of a run, because people filter by them, average them and
   (later) correct them, naming run and criterion.
 - ``failures``: calls that could not be scored. ``leases``: who is scoring what at the moment.
@@ -49,6 +50,7 @@ __all__ = [
     "metadata",
     "runs",
     "scores",
+    "transcripts",
 ]
 
 HEAD_REVISION = "0001"
@@ -109,9 +111,9 @@ calls = Table(
 )
 
 
-def _call_id(*, index: bool = True) -> Column[str]:
+def _call_id() -> Column[str]:
     key = ForeignKey("calls.call_id", ondelete="CASCADE")
-    return Column("call_id", Text, key, nullable=False, index=index)
+    return Column("call_id", Text, key, nullable=False, index=True)
 
 
 runs = Table(
@@ -133,15 +135,27 @@ runs = Table(
     Column("versions", Text, nullable=False),
     Column("warnings", Text, nullable=False),
     Column("metrics", Text, nullable=False),
-    Column("findings", Text, nullable=False),
-    Column("dialogue", Text, nullable=False),
     sqlite_autoincrement=True,
+)
+
+
+def _run_id(*, primary_key: bool = False) -> Column[int]:
+    key = ForeignKey("runs.run_id", ondelete="CASCADE")
+    return Column("run_id", Integer, key, primary_key=primary_key, nullable=False)
+
+
+transcripts = Table(
+    "transcripts",
+    metadata,
+    _run_id(primary_key=True),
+    Column("dialogue", Text, nullable=False),
+    Column("findings", Text, nullable=False),
 )
 
 scores = Table(
     "scores",
     metadata,
-    Column("run_id", ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=True),
+    _run_id(primary_key=True),
     Column("criterion", Text, primary_key=True),
     Column("position", Integer, nullable=False),
     Column("points", Double),
@@ -178,7 +192,7 @@ alerts = Table(
     Column("alert_id", Text, primary_key=True),
     _call_id(),
     # The run whose redacted text the evidence points into.
-    Column("run_id", ForeignKey("runs.run_id", ondelete="CASCADE"), nullable=False),
+    _run_id(),
     Column("severity", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("evidence", Text, nullable=False),

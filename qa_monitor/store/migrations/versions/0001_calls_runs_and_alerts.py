@@ -1,4 +1,4 @@
-"""Calls, runs, scores, failures, leases, alerts and their deliveries."""
+"""Calls, runs, transcripts, scores, failures, leases, alerts and their deliveries."""
 
 from __future__ import annotations
 
@@ -70,8 +70,6 @@ def upgrade() -> None:
         sa.Column("versions", sa.Text(), nullable=False),
         sa.Column("warnings", sa.Text(), nullable=False),
         sa.Column("metrics", sa.Text(), nullable=False),
-        sa.Column("findings", sa.Text(), nullable=False),
-        sa.Column("dialogue", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["call_id"], ["calls.call_id"], name="fk_runs_call_id_calls", ondelete="CASCADE"
         ),
@@ -114,6 +112,16 @@ def upgrade() -> None:
             ["run_id"], ["runs.run_id"], name="fk_scores_run_id_runs", ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("run_id", "criterion", name="pk_scores"),
+    )
+    op.create_table(
+        "transcripts",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("dialogue", sa.Text(), nullable=False),
+        sa.Column("findings", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["runs.run_id"], name="fk_transcripts_run_id_runs", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("run_id", name="pk_transcripts"),
     )
     op.create_table(
         "alert_events",
@@ -170,6 +178,7 @@ def downgrade() -> None:
         "deliveries",
         "alert_events",
         "scores",
+        "transcripts",
         "alerts",
         "runs",
         "leases",
