@@ -61,6 +61,10 @@ _FEWEST_COLLEAGUES = 2
 _FREQUENT = 1 / 3
 _HABIT = 1 / 2
 _SURE = 0.5
+_HINT = 0.25
+_ANSWER_REACH = 3
+_AGENT_TASKS = frozenset({"response", "listening", "escalation_action", "checklist"})
+_CALLERS = frozenset({Role.CALLER, Role.THIRD_PARTY})
 
 Comparison = Literal["higher", "lower", "no_clear_difference", "too_few_calls"]
 
@@ -286,12 +290,11 @@ def agent_report(
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """An empathic opportunity and the agent's answer to it."""
+    """An empathic opportunity, the agent's answer to it, and where that is."""
 
     opportunity: Finding
-    level: str
-    response: Finding | None
-    answer: Evidence | None
+    response: Finding
+    answer: Evidence
 
 
 class _CallView:
@@ -322,73 +325,76 @@ class _CallView:
         )
         self._turns = record.dialogue.turns
         by_task: dict[str, list[tuple[Finding, Evidence]]] = {}
+        self._hinted: set[tuple[str, str]] = set()
         for finding in record.findings:
             evidence = finding.evidence
-            if evidence is None or not self._is_usable(finding, evidence):
+            if evidence is None or not self._is_usable(finding.task, evidence):
                 continue
-            by_task.setdefault(finding.task, []).append((finding, evidence))
+            if _sureness(finding) >= _HINT:
+                self._hinted.add((finding.task, finding.label))
+            if _sureness(finding) >= _SURE:
+                by_task.setdefault(finding.task, []).append((finding, evidence))
         for found in by_task.values():
             found.sort(key=lambda pair: (pair[1].turn_index, pair[1].start))
         self._by_task = by_task
 
-    def _is_usable(self, finding: Finding, evidence: Evidence) -> bool:
-        """Whether a finding is sure enough, and of words clear enough, to be shown to anybody."""
-        if not 0 <= evidence.turn_index < len(self._turns) or _sureness(finding) < _SURE:
+    def _is_usable(self, task: str, evidence: Evidence) -> bool:
+        """Whether a finding may be shown: of clear words, and of the agent's own if about them."""
+        if not 0 <= evidence.turn_index < len(self._turns):
             return False
         turn = self._turns[evidence.turn_index]
         inside = 0 <= evidence.start <= evidence.end <= len(turn.text)
-        return inside and not turn.is_doubtful
+        right_role = task not in _AGENT_TASKS or turn.role is Role.AGENT
+        return inside and right_role and not turn.is_doubtful
+
+    def hints_at(self, task: str, labels: Iterable[str]) -> bool:
+        """Whether any of ``labels`` was found, even unsurely; what is hinted at is not missing."""
+        return any((task, label) in self._hinted for label in labels)
 
     def found(self, task: str) -> list[tuple[Finding, Evidence]]:
-        """The usable findings of ``task`` with their evidence, in the order of the call."""
+        """The sure findings of ``task`` with their evidence, in the order of the call."""
         return self._by_task.get(task, [])
 
     def labels(self, task: str) -> set[str]:
-        """The labels of ``task`` that were found."""
+        """The labels of ``task`` that were surely found."""
         return {finding.label for finding, _ in self.found(task)}
 
     def answered(self) -> Iterator[_Answered]:
-        """Each empathic opportunity with the best answer in the agent's turn after it.
+        """Each empathic opportunity whose answer is known, with that answer.
 
-        An answer that brushes the caller aside counts as that, whatever else the turn holds.
+        The answer is the agent's next turn, as scoring takes it; where the call ended before one,
+        or scoring is unsure what to make of it, nothing is said about the opportunity.
         """
-        order = ["none", "perfunctory", "acknowledged", "pursued", "confirmed", "dismissive"]
+        responses = {
+            where.turn_index: response
+            for response, where in self.found("response")
+            if response.label in RESPONSES
+        }
         for finding, evidence in self.found("opportunity"):
-            if finding.label not in OPPORTUNITIES:
-                continue
-            turn = self._agent_turn_after(evidence.turn_index)
-            given = [
-                response
-                for response, where in self.found("response")
-                if where.turn_index == turn and response.label in order
-            ]
-            response = max(given, key=lambda item: order.index(item.label), default=None)
-            yield _Answered(
-                finding,
-                response.label if response else "none",
-                response,
-                self.whole_turn(turn) if turn is not None else None,
-            )
+            answer = self._agent_turn_after(evidence.turn_index, within=_ANSWER_REACH)
+            if finding.label in OPPORTUNITIES and answer is not None and answer in responses:
+                yield _Answered(finding, responses[answer], self.whole_turn(answer))
 
     def first_cue(self) -> Evidence | None:
-        """Where the call's urgency first shows."""
-        cues = [
-            evidence
-            for task in ("red_flag", "urgency_cue")
-            for finding, evidence in self.found(task)
-            if finding.label not in {"none", "0"}
+        """Where the call's urgency first shows, by what its score rests on."""
+        rests_on = self._score_evidence(Criterion.URGENCY)
+        found = [
+            evidence for task in ("red_flag", "urgency_cue") for _, evidence in self.found(task)
         ]
-        if cues:
-            return min(cues, key=lambda cue: (cue.turn_index, cue.start))
-        return self._scored_evidence(Criterion.URGENCY)
+        cues = rests_on or found
+        return min(cues, key=lambda cue: (cue.turn_index, cue.start), default=None)
+
+    def needless_step(self) -> Evidence | None:
+        """Where the call was escalated without need."""
+        return next(iter(self._score_evidence(Criterion.ESCALATION)), None)
 
     def due(self, gap: str) -> Evidence | None:
         """The turn after which the missing behaviour of ``gap`` was due, ``None`` if unknown."""
-        agents = list(self._indexes(Role.AGENT))
+        agents = [index for index, turn in enumerate(self._turns) if turn.role is Role.AGENT]
         callers = [
             index
-            for index in self._indexes(Role.CALLER)
-            if self._agent_turn_after(index) is not None
+            for index, turn in enumerate(self._turns)
+            if turn.role in _CALLERS and self._agent_turn_after(index) is not None
         ]
         if not callers:
             return None
@@ -406,9 +412,7 @@ class _CallView:
             return self.whole_turn(
                 max(callers, key=lambda index: (len(self._turns[index].spans), self._length(index)))
             )
-        return self._scored_evidence(Criterion.ACTIVE_LISTENING) or self.whole_turn(
-            max(callers, key=self._length)
-        )
+        return self.whole_turn(max(callers, key=self._length))
 
     def whole_turn(self, index: int) -> Evidence:
         """All of turn ``index``."""
@@ -440,7 +444,7 @@ class _CallView:
     def before(self, evidence: Evidence) -> Evidence | None:
         """What the caller said just before ``evidence``."""
         index = evidence.turn_index - 1
-        if index >= 0 and self._turns[index].role is Role.CALLER:
+        if index >= 0 and self._turns[index].role in _CALLERS:
             return self.whole_turn(index)
         return None
 
@@ -449,19 +453,22 @@ class _CallView:
         index = self._agent_turn_after(evidence.turn_index)
         return None if index is None else self.whole_turn(index)
 
-    def _scored_evidence(self, criterion: Criterion) -> Evidence | None:
-        for score in self.record.scorecard.scores:
-            if score.criterion is criterion and score.evidence:
-                place = score.evidence[0]
-                if 0 <= place.turn_index < len(self._turns):
-                    return self.whole_turn(place.turn_index)
+    def _score_evidence(self, criterion: Criterion) -> list[Evidence]:
+        return [
+            place
+            for score in self.record.scorecard.scores
+            if score.criterion is criterion
+            for place in score.evidence
+            if self._is_usable("", place)
+        ]
+
+    def _agent_turn_after(self, index: int, *, within: int | None = None) -> int | None:
+        """The agent's first turn after ``index``, at most ``within`` turns later."""
+        last = None if within is None else index + 1 + within
+        for later, turn in enumerate(self._turns[index + 1 : last], start=index + 1):
+            if turn.role is Role.AGENT:
+                return later
         return None
-
-    def _indexes(self, role: Role) -> Iterator[int]:
-        return (index for index, turn in enumerate(self._turns) if turn.role is role)
-
-    def _agent_turn_after(self, index: int) -> int | None:
-        return next((agent for agent in self._indexes(Role.AGENT) if agent > index), None)
 
     def _length(self, index: int) -> int:
         return len(self._turns[index].text)
@@ -546,25 +553,24 @@ class _Collected:
         answers = list(call.answered())
         if not answers:
             return
-        levels = {answer.level for answer in answers}
+        levels = {answer.response.label for answer in answers}
         for label in ("acknowledged", "pursued", "confirmed"):
             self._count_habit(label, seen=label in levels)
         clearest: dict[str, _Candidate] = {}
         for answer in answers:
-            behaviour = RESPONSES[answer.level]
+            level = answer.response.label
+            behaviour = RESPONSES[level]
             moment = call.moment(
                 Criterion.EMPATHY,
-                answer.level,
+                level,
                 f"{OPPORTUNITIES[answer.opportunity.label]}; {behaviour.moment}",
                 (answer.opportunity.evidence, answer.answer),
             )
-            sure = _sureness(answer.opportunity)
-            if answer.response is not None:
-                sure = min(sure, _sureness(answer.response))
+            sure = min(_sureness(answer.opportunity), _sureness(answer.response))
             candidate = _Candidate(behaviour.weight * sure, moment)
             (self.good if behaviour.habit else self.weak).offer(candidate)
-            if answer.level not in clearest or candidate.weight > clearest[answer.level].weight:
-                clearest[answer.level] = candidate
+            if level not in clearest or candidate.weight > clearest[level].weight:
+                clearest[level] = candidate
         for gap, level in (
             ("feeling_brushed_aside", "dismissive"),
             ("feeling_passed_over", "none"),
@@ -604,7 +610,7 @@ class _Collected:
             ("no_teach_back", {"teach_back"}),
             ("no_anything_else", {"anything_else"}),
         ):
-            is_missing = not closing & set(clearest)
+            is_missing = not call.hints_at("listening", closing)
             self._count_missing(call, gap, call.due(gap), is_missing=is_missing)
 
     def _add_urgent(self, call: _CallView) -> None:
@@ -615,7 +621,14 @@ class _Collected:
             )
         )
         moment = None
-        if cue is not None:
+        if call.row.escalated is EscalationOutcome.UNNEEDED and (step := call.needless_step()):
+            moment = call.moment(
+                Criterion.ESCALATION,
+                "unneeded",
+                "Escalated, and nothing urgent was found.",
+                (call.before(step), step),
+            )
+        elif cue is not None:
             moment = call.moment(
                 Criterion.ESCALATION,
                 "first_cue",
@@ -671,7 +684,8 @@ class _Collected:
             ("no_commitment", urgency > 2, {"commitment", "stays_on_line"}),
         ):
             if due:
-                self._count_missing(call, gap, cue, is_missing=not closing & actions)
+                is_missing = not call.hints_at("escalation_action", closing)
+                self._count_missing(call, gap, cue, is_missing=is_missing)
 
     def _count_habit(self, code: str, *, seen: bool) -> None:
         count = self.habits.setdefault(code, _Count())
