@@ -38,7 +38,7 @@ _ORDINAL_NOUNS = frozenset(
     "row door house building entrance left right choice aid responder medication injection vaccine "
     "booster session symptom episode stent infection night morning attempt date son daughter "
     "medicine doctor reason couple few bit sign sample sound heart class language generation nature "
-    "ray man lady guy woman glass century edition birthday anniversary or and stroke thought".split()
+    "grader graders ray man lady guy woman glass century edition birthday anniversary or and stroke thought".split()
 )
 _DATE_PREPOSITIONS = frozenset(
     "on by until till til from since before after for through thru between to of and or dated around not "
@@ -48,6 +48,10 @@ _DATE_PREPOSITIONS = frozenset(
 _DAY_FOLLOWERS = frozenset(
     "at is was works and or if then so we i you to through but because of around between please for "
     "that he she they it with in".split()
+)
+_LINKING_VERBS = frozenset(
+    "is was are were be been being am isn't wasn't it's that's this that he's she's you're i'm we're "
+    "they're than like as just only".split()
 )
 _HOLIDAYS = {
     ("labor", "day"), ("labour", "day"), ("memorial", "day"), ("christmas", "eve"), ("christmas", "day"),
@@ -151,14 +155,13 @@ def _year(call: CallText, index: int, turn: int, *, short: bool) -> _Part | None
         digits = [value]
         position = after
         while len(digits) < 4:
-            word = call.norm(position, turn)
-            following = number_at(call, position, turn)
-            if word in {"oh", "o", "zero"}:
+            digit = number_at(call, position, turn)
+            if call.norm(position, turn) in {"oh", "o", "zero"}:
                 digits.append(0)
                 position += 1
-            elif following is not None and following[0] <= 9:
-                digits.append(following[0])
-                position = following[1]
+            elif digit is not None and digit[0] <= 9:
+                digits.append(digit[0])
+                position = digit[1]
             else:
                 return None
         spelled = int("".join(map(str, digits)))
@@ -172,6 +175,10 @@ def _year(call: CallText, index: int, turn: int, *, short: bool) -> _Part | None
     return None
 
 
+_COUNTED = frozenset(
+    "nights days weeks months years times hours minutes pills tablets visits people day week "
+    "thousand hundred percent o'clock am pm".split()
+)
 _UNITS_AFTER_SHORT_YEAR = frozenset(
     "dollars pills tablets milligrams mg weeks days months years hours minutes percent o'clock am pm "
     "thirty fifteen forty oh".split()
@@ -251,10 +258,12 @@ def _month_first(call: CallText, index: int, turn: int) -> _Match | None:
         after += 1
     day_at = _skip(call, after, turn, {"the", ",", *FILLERS})
     day = _day(call, day_at, turn)
+    if day is not None and not day.is_ordinal and call.norm(day.after, turn) in _COUNTED:
+        day = None
     if day is not None and not (
         not day.is_ordinal and _year(call, day_at, turn, short=False) is not None
     ):
-        if not day.is_ordinal and word == "may" and not _is_date_number(call, index, day, turn):
+        if not day.is_ordinal and word == "may" and not _is_date_number(call, index, turn):
             return None
         year = _with_year(call, day.after, turn, has_day=True)
         last = (year or day).after - 1
@@ -264,13 +273,18 @@ def _month_first(call: CallText, index: int, turn: int) -> _Match | None:
         return index, year.after - 1, 0.9, _key(month, None, year.value)
     if word in _AMBIGUOUS_MONTHS:
         token = call.tokens[index]
-        before = call.norm(index - 1, turn)
-        if before not in _MONTH_PREPOSITIONS:
+        index_before = index
+        before = call.norm(index_before - 1, turn)
+        while before in FILLERS | {"like", "about", "maybe"}:
+            index_before -= 1
+            before = call.norm(index_before - 1, turn)
+        is_told = token.is_capitalised and before not in {"", ".", "?", "!", "…"}
+        if before not in _MONTH_PREPOSITIONS and not is_told:
             if word in _FIRST_NAME_MONTHS:
                 return index, index, 0.55, _key(month, None, None)
             return None
         if word in {"may", "march"}:
-            if not token.is_capitalised and before not in {"in", "since", "last", "until", "till", "of", "during", "through"}:  # fmt: skip
+            if not is_told and before not in {"in", "since", "last", "until", "till", "of", "during", "through"}:  # fmt: skip
                 return None
             if call.norm(index + 1, turn) in {"i", "we", "you", "be", "have", "not"}:
                 return None
@@ -279,7 +293,7 @@ def _month_first(call: CallText, index: int, turn: int) -> _Match | None:
     return index, index, 0.85, _key(month, None, None)
 
 
-def _is_date_number(call: CallText, index: int, day: _Part, turn: int) -> bool:
+def _is_date_number(call: CallText, index: int, turn: int) -> bool:
     """Whether a cardinal after "may" is a day: "May 3", "born may three", not "it may two ..."."""
     return call.tokens[index].is_capitalised or call.norm(index - 1, turn) in (
         _DATE_PREPOSITIONS | _MONTH_PREPOSITIONS | {"is", "born", "it's", ",", ""}
@@ -315,11 +329,14 @@ def _day_first(call: CallText, index: int, turn: int) -> _Match | None:
             year = _with_year(call, second.after, turn, has_day=True)
             last = (year or second).after - 1
             return index, last, 0.9, _key(second.value, day.value, year.value if year else None)
-        if call.norm(month_at, turn) in {"month", "next", "last", "this"}:
+        if call.norm(month_at, turn) in {"month", "year", "next", "last", "this"}:
             last = month_at
-            if call.norm(last, turn) != "month" and call.norm(last + 1, turn) == "month":
+            if (
+                call.norm(last, turn) not in {"month", "year"}
+                and call.norm(last + 1, turn) == "month"
+            ):
                 last += 1
-            return (index, last, 0.85, None) if call.norm(last, turn) == "month" else None
+            return (index, last, 0.85, None) if call.norm(last, turn) in {"month", "year"} else None
         return None
     if not day.is_ordinal:
         return None
@@ -331,7 +348,7 @@ def _bare_ordinal(
 ) -> _Match | None:
     following = call.norm(day.after, turn)
     before = call.norm(index - 1, turn)
-    if following == "-" or following in _ORDINAL_NOUNS and following not in {"or", "and"}:
+    if following == "-" or (following in _ORDINAL_NOUNS and following not in {"or", "and"}):
         return None
     key = _key(None, day.value, None)
     has_weekday = before in _WEEKDAYS or (before == "," and call.norm(index - 2, turn) in _WEEKDAYS)
@@ -344,6 +361,9 @@ def _bare_ordinal(
         if before in _DATE_PREPOSITIONS - {"the", "to", "of", "and", "or"}:
             if is_end or following in _DAY_FOLLOWERS or following in MONTHS:
                 return index, day.after - 1, 0.8, key
+        if is_end and before and before not in _LINKING_VERBS and before[0].isalpha():
+            # "I'm putting the first.", "Dr. Whitlock sent it the third, but ..."
+            return index, day.after - 1, 0.5, key
         return None
     if has_article or before in {"the", *_DATE_PREPOSITIONS}:
         if is_end or following in _DAY_FOLLOWERS or number_at(call, day.after, turn) is not None:
@@ -352,7 +372,11 @@ def _bare_ordinal(
             return index, day.after - 1, 0.7, key
         return index, day.after - 1, 0.55, key
     alone = call.turn_tokens[turn]
-    if is_end and day_at == alone.start:
+    if (
+        day_at == alone.start
+        and day.value > 3
+        and (is_end or number_at(call, day.after, turn) is not None)
+    ):
         return index, day.after - 1, 0.6, key
     return None
 
@@ -423,9 +447,11 @@ def _with_weekday(call: CallText, first: int, turn: int, lowest: int) -> int:
     position = first - 1
     if position > lowest and call.norm(position, turn) in {",", "the"}:
         position -= 1
-    if position >= lowest and call.norm(position, turn) in _WEEKDAYS:
-        return position
-    return first
+    if position < lowest or call.norm(position, turn) not in _WEEKDAYS:
+        return first
+    if position > lowest and call.norm(position - 1, turn) in {"next", "this", "last"}:
+        position -= 1
+    return position
 
 
 def spoken_numeric_date(run: Run) -> str | None:

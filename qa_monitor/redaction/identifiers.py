@@ -10,7 +10,8 @@ from qa_monitor.redaction.calltext import CallText, Found
 from qa_monitor.redaction.dates import find_dates, spoken_numeric_date
 from qa_monitor.redaction.expectation import Cue, Expectation, expectations
 from qa_monitor.redaction.settings import RecognizerSettings
-from qa_monitor.redaction.spoken import FILLERS, Run, find_runs
+from qa_monitor.redaction.spoken import FILLERS, Run, Unit, find_runs
+from qa_monitor.redaction.web import find_web_addresses
 
 __all__ = ["find_identifiers"]
 
@@ -25,7 +26,10 @@ _CODES = frozenset(
 )  # fmt: skip
 _CONTINUATION_TURNS = 4
 _CONTINUATION_TOKENS = 25
+_CORRECTION_TOKENS = 6
 _TIMES = re.compile(r"(?:[1-9]|1[0-2])(?:0[0-9]|[1-5][0-9])")
+_YEAR = re.compile(r"(?:19|20)\d\d")
+_FEVER = re.compile(r"(?:3[5-9]|4[01]|9[5-9]|10[0-6])\d")
 _IDLE = FILLERS | frozenset(
     "yes yeah yep no okay ok right and then it's its that's is sorry correct so the um well ma'am sir "
     "please again thank you thanks oh hold on wait one sec minute got it perfect sure alright i".split()
@@ -41,22 +45,27 @@ class _Memory:
     last_token: int = -999
     values: list[tuple[str, EntityType]] = field(default_factory=list)
 
+    def note(self, entity_type: EntityType, turn: int, last_token: int) -> None:
+        """Remembers that a value of ``entity_type`` ended at ``last_token``."""
+        self.entity_type, self.turn, self.last_token = entity_type, turn, last_token
+
 
 def find_identifiers(
     call: CallText, cues: list[list[Cue]], settings: RecognizerSettings
 ) -> list[Found]:
     """Digit and letter runs that are PHI; doses, times, amounts and counts are not."""
-    dates = find_dates(call)
-    taken = {
-        i for date in dates if date.score >= 0.6 for i in call.tokens_between(date.start, date.end)
-    }
+    others = [f for f in find_dates(call) if f.score >= 0.6] + find_web_addresses(call, cues)
+    others.sort(key=lambda f: f.start)
+    taken = {i for f in others for i in call.tokens_between(f.start, f.end)}
     memory = _Memory()
     found: list[Found] = []
+    passed = 0
     for run in find_runs(call):
-        if run.first in taken or run.last in taken:
-            parts = _outside(run, taken)
-        else:
-            parts = [run]
+        while passed < len(others) and others[passed].end <= call.tokens[run.first].start:
+            last = call.tokens_between(others[passed].start, others[passed].end).stop - 1
+            memory.note(others[passed].entity_type, call.tokens[last].turn, last)
+            passed += 1
+        parts = _outside(run, taken) if run.first in taken or run.last in taken else [run]
         for part in parts:
             result = _classify(call, part, cues, settings, memory)
             if result is not None:
@@ -67,7 +76,7 @@ def find_identifiers(
 def _outside(run: Run, taken: set[int]) -> list[Run]:
     """The stretches of ``run`` that no date has taken."""
     parts: list[Run] = []
-    current: list = []
+    current: list[Unit] = []
     for unit in run.units:
         if unit.first in taken or unit.last in taken:
             if current:
@@ -97,8 +106,7 @@ def _classify(
     if choice is None:
         return None
     entity_type, score, reason = choice
-    memory.entity_type = entity_type
-    memory.turn, memory.last_token = run.turn, run.last
+    memory.note(entity_type, run.turn, run.last)
     value = spoken_numeric_date(run) if entity_type is EntityType.DATE else None
     memory.values.append((chars, entity_type))
     return Found(
@@ -144,6 +152,16 @@ def _is_time(call: CallText, run: Run, settings: RecognizerSettings) -> bool:
     if before in settings.times_after or before in {":"}:
         return True
     return ":" in call.text[call.tokens[run.first].start : call.tokens[run.last].end]
+
+
+def _looks_like_clock(run: Run) -> bool:
+    """Whether hour and minutes were said as two numbers: "ten forty", "seven oh five"."""
+    if not _TIMES.fullmatch(run.chars) or len(run.units) not in {2, 3}:
+        return False
+    minutes = run.units[1:]
+    return (
+        run.singles <= 2 and (len(minutes) == 1 or minutes[0].chars == "0") and run.singles < 3
+    ) or (len(run.units) == 2 and minutes[0].kind == "number" and len(minutes[0].chars) == 2)
 
 
 def _fit(entity_type: EntityType, run: Run, settings: RecognizerSettings) -> float:
@@ -201,11 +219,13 @@ def _choose(
     settings: RecognizerSettings,
     memory: _Memory,
 ) -> tuple[EntityType, float, str] | None:
-    is_time = _is_time(call, run, settings)
+    is_year = run.singles == 0 and run.letters == 0 and _YEAR.fullmatch(run.chars) is not None
     best: tuple[EntityType, float, str] | None = None
     for expectation in expected:
         fit = _fit(expectation.entity_type, run, settings)
-        if fit == 0.0:
+        if is_year and expectation.entity_type is not EntityType.DATE:
+            fit -= 0.35
+        if fit <= 0.0:
             continue
         strength = expectation.strength
         if not _is_answer(call, run, expectation):
@@ -213,16 +233,20 @@ def _choose(
         score = fit * strength
         if best is None or score > best[1]:
             best = (expectation.entity_type, score, expectation.reason)
-    if is_time and (best is None or best[1] < 0.75):
+    if _is_time(call, run, settings) and (best is None or best[1] < 0.75):
         return None
-    shape = _by_shape(call, run, settings, best)
+    if _looks_like_clock(run) and (
+        best is None or best[1] < 0.5 or best[0] in {EntityType.DATE, EntityType.LOCATION}
+    ):
+        return None
+    shape = _by_shape(call, run, settings)
     if shape is not None and best is not None and best[1] >= 0.25:
         return best[0], max(best[1], shape[1]), best[2]
     if best is not None and best[1] >= 0.5:
         return best
     if shape is not None:
         return shape
-    return _continuation(call, run, settings, memory) or best
+    return _continuation(call, run, memory) or best
 
 
 def _is_answer(call: CallText, run: Run, expectation: Expectation) -> bool:
@@ -255,28 +279,30 @@ def _is_bare(call: CallText, run: Run) -> bool:
 
 
 def _by_shape(
-    call: CallText,
-    run: Run,
-    settings: RecognizerSettings,
-    best: tuple[EntityType, float, str] | None,
+    call: CallText, run: Run, settings: RecognizerSettings
 ) -> tuple[EntityType, float, str] | None:
     """The type that the shape alone tells, without any question."""
     digits, letters, chars = run.digits, run.letters, run.chars
     if letters == 0:
-        if digits in {10, 11} and chars[0] != "0" or digits == 11:
+        if (digits in {10, 11} and chars[0] != "0") or digits == 11:
             return EntityType.PHONE, 0.8, "shape"
         if digits in {13, 14, 15, 16}:
             return EntityType.ACCOUNT, 0.8, "shape"
         date = spoken_numeric_date(run)
-        if date is not None and digits >= 5 and run.singles <= 4:
+        if date is not None and digits >= 4 and run.singles <= 4:
             return EntityType.DATE, 0.7, "shape"
-        if digits == 9:
+        if 2 * run.singles < digits and len(run.units) > 1 and not _is_written(call, run):
+            # "one sixty-one, one sixty-two, one sixty-four" are readings.
+            return None
+        if digits == 9 and run.singles != 0:
             return EntityType.SSN, 0.7, "shape"
         if digits >= 7:
             return EntityType.PHONE if digits == 7 else EntityType.OTHER_ID, 0.7, "shape"
+        if _FEVER.fullmatch(chars):
+            return None
         if digits >= 4 and run.singles >= 3:
             return (EntityType.LOCATION if digits == 5 else EntityType.OTHER_ID), 0.55, "shape"
-        if digits in {5, 6} and len(run.units) == 1 and call.tokens[run.first].text.isdigit():
+        if digits in {5, 6} and len(run.units) == 1 and _is_written(call, run):
             return EntityType.OTHER_ID, 0.5, "shape"
         return None
     if _UK_POSTCODE.fullmatch(chars):
@@ -294,8 +320,12 @@ def _by_shape(
     return None
 
 
+def _is_written(call: CallText, run: Run) -> bool:
+    return all(call.tokens[unit.first].norm.isdigit() for unit in run.units)
+
+
 def _continuation(
-    call: CallText, run: Run, settings: RecognizerSettings, memory: _Memory
+    call: CallText, run: Run, memory: _Memory
 ) -> tuple[EntityType, float, str] | None:
     """The type of the value that this run goes on with, corrects or repeats."""
     if memory.entity_type is None:
@@ -306,6 +336,19 @@ def _continuation(
     repeats = len(chars) >= 2 and any(chars in value for value, _ in memory.values)
     is_said_by_digit = run.singles >= 2 or (run.letters and run.digits)
     if memory.entity_type is EntityType.PERSON and run.digits:
+        return None
+    if memory.entity_type in {EntityType.LOCATION, EntityType.URL, EntityType.IP}:
+        is_said_by_digit = run.singles >= 3 and len(chars) >= 3
+    if memory.entity_type is EntityType.DATE:
+        # After a date only a corrected date or year goes on with it.
+        is_year = run.letters == 0 and (
+            (len(chars) == 2 and chars >= "21") or _YEAR.fullmatch(chars)
+        )
+        is_near = turns <= 1 and tokens <= _CORRECTION_TOKENS and _is_bare(call, run)
+        if spoken_numeric_date(run) is None and not (is_year and is_near):
+            return None
+    elif run.letters == 0 and run.singles == 0 and len(run.units) == 1 and not repeats:
+        # "Twenty." after a value is a count as often as a part of it.
         return None
     if turns == 0 and tokens <= _CONTINUATION_TOKENS and (is_said_by_digit or _is_bare(call, run)):
         return memory.entity_type, 0.6, "goes on"

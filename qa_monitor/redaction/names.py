@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from qa_monitor.calls import EntityType
+from qa_monitor.calls import EntityType, Role
 from qa_monitor.redaction.calltext import CallText, Found, Token
 from qa_monitor.redaction.expectation import Cue
 from qa_monitor.redaction.words import TALK, is_common
@@ -14,7 +14,7 @@ __all__ = ["TITLES", "find_introduced_names"]
 RECOGNIZER = "introduced_names"
 
 TITLES = frozenset(
-    "mr mrs ms miss mister missus dr doctor professor prof nurse sister father pastor reverend rev "
+    "mr mrs ms miss mister missus dr doctor professor prof madame nurse sister father pastor reverend rev "
     "officer deputy captain sergeant madam auntie aunt uncle detective señor señora senora senor rabbi imam lord lady sir".split()
 )
 _SURE_TITLES = frozenset(
@@ -31,6 +31,9 @@ _INTRODUCTIONS = re.compile(
 _STRONG_INTRODUCTIONS = re.compile(
     r"(?:name(?:'s|s)?(?: is| was|'s|:)|my name|surname(?: is)?|forename(?: is)?|named|name of|first name|last name|full name|maiden name|middle name|"
     r"you're speaking with|you're speaking to|you are speaking with|you've got|speaking with|ask for|asked for|call me|goes by|go by|my name is)$"
+)
+_ASKS_AGENT = re.compile(
+    r"\byour (?:first |last |full )?name|\bwho(?:'s| is| are| am|'m)? (?:this|i|you|that)\b|\bspell your"
 )
 _LONGEST_NAME = 4
 _NAME_PARTICLES = frozenset(
@@ -195,13 +198,15 @@ def _before_speaking(call: CallText, turn: int) -> list[Found]:
         if call.norm(previous, turn) and _could_be_name(call, previous, turn):
             token = call.tokens[previous]
             before = call.norm(previous - 1, turn)
-            if not is_common(token.norm) or (
-                token.is_capitalised
-                and before in {",", ".", ""}
-                and call.norm(index, turn) == "speaking"
-            ):
-                if token.is_capitalised or call.norm(index, turn) == "speaking":
-                    found.append(_found(call, previous, previous, 0.7, "introduction"))
+            if (
+                not is_common(token.norm)
+                or (
+                    token.is_capitalised
+                    and before in {",", ".", ""}
+                    and call.norm(index, turn) == "speaking"
+                )
+            ) and (token.is_capitalised or call.norm(index, turn) == "speaking"):
+                found.append(_found(call, previous, previous, 0.7, "introduction"))
     return found
 
 
@@ -210,7 +215,15 @@ def _name_was_asked(call: CallText, cues: list[list[Cue]], turn: int) -> bool:
         asked = turn - back
         if asked < 0 or call.speakers[asked] == call.speakers[turn]:
             continue
-        return any(cue.entity_type is EntityType.PERSON for cue in cues[asked])
+        if not any(cue.entity_type is EntityType.PERSON for cue in cues[asked]):
+            return False
+        if call.roles[turn] is Role.AGENT:
+            # A caller's "my name is" is no question; "what's your name?" is.
+            return (
+                _ASKS_AGENT.search(call.folded, call.turn_starts[asked], call.turn_ends[asked])
+                is not None
+            )
+        return True
     return False
 
 

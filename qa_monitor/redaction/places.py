@@ -5,9 +5,8 @@ from __future__ import annotations
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.calltext import CallText, Found
 from qa_monitor.redaction.expectation import Cue
-from qa_monitor.redaction.settings import RecognizerSettings
 from qa_monitor.redaction.spoken import Run, find_runs
-from qa_monitor.redaction.words import is_common
+from qa_monitor.redaction.words import TALK, is_common
 
 __all__ = ["find_addresses", "find_named_places"]
 
@@ -18,6 +17,21 @@ _STREETS = frozenset(
 )
 _WEAK_STREETS = frozenset(
     "way place hill park green view run point creek bend ridge hollow valley cove landing path crossing".split()
+)
+_SURE_STREETS = frozenset(
+    "street avenue ave road rd lane boulevard blvd parkway pkwy highway hwy crescent terrace".split()
+)
+_IN_STREETS = frozenset(
+    "the old new st over under up down right out house line end first second third fourth".split()
+)
+_COUNTED = frozenset(
+    "dollars dollar hundred percent degrees milligrams point years days weeks months hours minutes people".split()
+)
+# Ordinary words that streets are called by.
+_NAME_LIKE = frozenset(
+    "mill fork oak pine hill spring river lake creek park church school main forest garden orchard meadow "
+    "valley ridge stone bridge market water front station high canal chestnut walnut cherry maple elm "
+    "willow cedar rose green fox bear wolf eagle buck dry cold union branch".split()
 )
 _INNER = frozenset(
     "apartment apt unit suite flat room number floor building lot box trailer ste".split()
@@ -72,27 +86,41 @@ def find_addresses(call: CallText, cues: list[list[Cue]]) -> list[Found]:
 
 def _address(call: CallText, run: Run) -> tuple[int, int] | None:
     turn = run.turn
-    if run.letters and not run.digits or run.digits > 6:
+    if (run.letters and not run.digits) or run.digits > 6:
         return None
     position = run.last + 1
     words = 0
     while words <= _LONGEST_STREET and (word := call.norm(position, turn)):
         if word in {",", "-", "'"}:
+            if word == "," and words:
+                return None
             position += 1
             continue
-        if word[0].isdigit() and word[-2:] not in {"st", "nd", "rd", "th"}:
+        if (word[0].isdigit() and word[-2:] not in {"st", "nd", "rd", "th"}) or not word[
+            0
+        ].isalnum():
             return None
-        if not word[0].isalnum():
-            return None
-        if word in _STREETS or (
-            word in _WEAK_STREETS and words >= 1 and not is_common(call.norm(position - 1, turn))
-        ):
-            if words == 0:
-                return None
+        if words and _is_street_word(call, position, turn):
             return run.first, _after_street(call, position, turn)
+        if word in TALK - _IN_STREETS or word in _COUNTED:
+            return None
         words += 1
         position += 1
     return None
+
+
+def _is_street_word(call: CallText, index: int, turn: int) -> bool:
+    """Whether the token ends a street's name; "drive", "walk" and the like need a name before."""
+    word, before = call.norm(index, turn), call.norm(index - 1, turn)
+    if word not in _STREETS | _WEAK_STREETS:
+        return False
+    if word in _SURE_STREETS:
+        return True
+    if call.tokens[index].is_capitalised:
+        return True
+    return not is_common(before) or (
+        before in _NAME_LIKE and not call.tokens[index - 1].is_capitalised
+    )
 
 
 def _after_street(call: CallText, index: int, turn: int) -> int:
@@ -128,27 +156,30 @@ def _streets(call: CallText) -> list[Found]:
     for turn, indices in enumerate(call.turn_tokens):
         for index in indices:
             word = call.norm(index, turn)
-            if word not in _STREETS or word in {
-                "st",
-                "close",
-                "walk",
-                "row",
-                "branch",
-                "fork",
-                "loop",
-                "rise",
-                "court",
-                "drive",
-                "square",
-                "route",
-                "circle",
-                "ct",
-                "av",
-                "parade",
-                "pike",
-            }:
-                if not (word in _STREETS and call.tokens[index].is_capitalised):
-                    continue
+            if (
+                word not in _STREETS
+                or word
+                in {
+                    "st",
+                    "close",
+                    "walk",
+                    "row",
+                    "branch",
+                    "fork",
+                    "loop",
+                    "rise",
+                    "court",
+                    "drive",
+                    "square",
+                    "route",
+                    "circle",
+                    "ct",
+                    "av",
+                    "parade",
+                    "pike",
+                }
+            ) and not (word in _STREETS and call.tokens[index].is_capitalised):
+                continue
             first = index
             while first - 1 >= indices.start and index - first < 3:
                 before = call.tokens[first - 1]
@@ -218,7 +249,7 @@ def _inner_addresses(call: CallText, found: list[Found], cues: list[list[Cue]]) 
     return inner
 
 
-def find_named_places(call: CallText, settings: RecognizerSettings) -> list[Found]:
+def find_named_places(call: CallText) -> list[Found]:
     """Well-known chains, and capitalised names that end in a word such as "Clinic"."""
     found: list[Found] = []
     for turn, indices in enumerate(call.turn_tokens):

@@ -225,7 +225,7 @@ def build_analyzer(settings: RecognizerSettings, engine: CallEngine) -> Analyzer
             lambda a: find_web_addresses(a.call, a.cues),
         ),
         "introduced_names": ([EntityType.PERSON], lambda a: find_introduced_names(a.call, a.cues)),
-        "named_places": ([EntityType.ORGANIZATION], lambda a: find_named_places(a.call, settings)),
+        "named_places": ([EntityType.ORGANIZATION], lambda a: find_named_places(a.call)),
     }
     registry = RecognizerRegistry(supported_languages=[settings.language])
     recognizers: list[EntityRecognizer] = [

@@ -15,6 +15,7 @@ from qa_monitor.calls import (
     Role,
     Span,
     Turn,
+    Word,
 )
 from qa_monitor.errors import ModelError, QAMonitorError, RedactionError
 from qa_monitor.redaction.calltext import CallText, Found, fold
@@ -191,7 +192,7 @@ class PresidioRedactor:
 
 
 def _times(
-    turn: Turn, offsets: list[tuple[int, int, object]] | None, start: int, end: int
+    turn: Turn, offsets: list[tuple[int, int, Word]] | None, start: int, end: int
 ) -> tuple[float | None, float | None]:
     """When ``[start, end)`` of the turn is said: over all words it touches."""
     if not turn.words:

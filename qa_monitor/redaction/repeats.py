@@ -41,6 +41,7 @@ def find_repeats(
     repeats = _names(call, first_pass, covered, settings)
     repeats.extend(_phrases(call, first_pass, covered, settings))
     repeats.extend(_digits(call, first_pass, covered, settings))
+    repeats.extend(_ages(call, first_pass, covered, settings))
     return repeats
 
 
@@ -114,7 +115,7 @@ def _is_name_here(call: CallText, index: int) -> bool:
         )
     if before in TITLES - {"miss", "sister", "father", "nurse"}:
         return True
-    if not token.is_capitalised or token.text.isupper() and len(token.text) > 1:
+    if not token.is_capitalised or (token.text.isupper() and len(token.text) > 1):
         return False
     return bool(before) and before not in {".", "?", "!", ":", "…"}
 
@@ -213,6 +214,30 @@ def _digits(
             if chars in value or (len(value) >= 4 and value in chars):
                 repeats.append(_make(call, run.first, run.last, entity_type, 0.65))
                 break
+    return repeats
+
+
+def _ages(
+    call: CallText, found: list[Found], covered: _Cover, settings: RecognizerSettings
+) -> list[Found]:
+    """An age over 89 said again as a number by itself."""
+    ages = {
+        tuple(
+            call.tokens[i].norm
+            for i in call.tokens_between(f.start, f.end)
+            if call.tokens[i].is_word
+        )
+        for f in found
+        if f.entity_type is EntityType.AGE
+    }
+    repeats: list[Found] = []
+    for run in find_runs(call) if ages else ():
+        words = tuple(
+            call.tokens[i].norm for i in range(run.first, run.last + 1) if call.tokens[i].is_word
+        )
+        if words in ages and run.first not in covered:
+            if call.norm(run.last + 1, run.turn) not in settings.units_after:
+                repeats.append(_make(call, run.first, run.last, EntityType.AGE, 0.6))
     return repeats
 
 

@@ -32,8 +32,8 @@ def merge(call: CallText, found: Iterable[Found], settings: RecognizerSettings) 
     placeholders = [m.span() for m in PLACEHOLDER.finditer(call.text)]
     for f in found:
         pieces.extend(_within_turns(call, f, placeholders))
-    pieces = [f for f in map(lambda f: _tidy(call, f), pieces) if f is not None]
-    pieces = [f for f in pieces if not _is_allowed(call, f, settings)]
+    tidied = (_tidy(call, piece) for piece in pieces)
+    pieces = [f for f in tidied if f is not None and not _is_allowed(call, f, settings)]
     pieces.sort(key=lambda f: (f.start, -f.end))
     merged: list[Found] = []
     for f in pieces:

@@ -191,6 +191,9 @@ def _letter_with_word(call: CallText, index: int, turn: int, letter: str) -> int
     if call.norm(after, turn) in {"a", "an", "the"}:
         after += 1
     word = call.norm(after, turn)
+    if joint == "as" and word in NATO and call.norm(after + 1, turn) in NATO:
+        # "S, H, as in sierra hotel"
+        return after + 1
     if len(word) > 1 and word[0] == letter:
         return after
     return None
@@ -281,6 +284,8 @@ def find_runs(call: CallText) -> list[Run]:
                 following = _gap_end(call, position, turn)
                 if following is None:
                     break
+                if units[-1].kind != "letter" and _is_half_day(call, following, turn):
+                    break
                 following_unit = _unit_at(call, following, turn)
                 if following_unit is None and call.norm(following, turn) in _WEAK_HOMOPHONES:
                     following_unit = _weak_unit(call, following, turn, units)
@@ -288,10 +293,18 @@ def find_runs(call: CallText) -> list[Run]:
                     break
                 units.append(following_unit)
                 position = following_unit.last + 1
-            trimmed = _trim(call, units)
+            trimmed = _trim(units)
             if trimmed:
                 runs.append(Run(turn, tuple(trimmed)))
     return runs
+
+
+def _is_half_day(call: CallText, index: int, turn: int) -> bool:
+    """Whether "a m" or "p.m." stands at ``index``."""
+    after = index + 1
+    if call.norm(after, turn) == ".":
+        after += 1
+    return call.norm(index, turn) in {"a", "p"} and call.norm(after, turn) == "m"
 
 
 def _weak_unit(call: CallText, index: int, turn: int, units: list[Unit]) -> Unit | None:
@@ -304,7 +317,7 @@ def _weak_unit(call: CallText, index: int, turn: int, units: list[Unit]) -> Unit
     return Unit(index, index, _WEAK_HOMOPHONES[call.norm(index, turn)], "letter", is_weak=True)
 
 
-def _trim(call: CallText, units: list[Unit]) -> list[Unit]:
+def _trim(units: list[Unit]) -> list[Unit]:
     """``units`` without weak ones that have nothing to lean on."""
     strong = [i for i, unit in enumerate(units) if not unit.is_weak]
     nato = [i for i, unit in enumerate(units) if unit.kind == "nato"]
@@ -313,22 +326,24 @@ def _trim(call: CallText, units: list[Unit]) -> list[Unit]:
     if len(units) == 1:
         return units
     first, last = strong[0], strong[-1]
+    while first > 0 and units[first - 1].kind == "letter" and units[first - 1].chars not in "ai":
+        first -= 1
     letters = [i for i in strong if units[i].kind == "letter"]
     # "a" and "i" beside another letter are spelled; beside a number they are words.
     while first > 0 and units[first].kind in {"letter", "nato"} and len(units) > 2:
-        if _follows_closely(call, units[first - 1], units[first]):
+        if _follows_closely(units[first - 1], units[first]):
             first -= 1
         else:
             break
-    while first > 0 and units[first - 1].kind == "nato":
+    while first > 0 and units[first - 1].kind == "nato" and len(nato) >= 2:
         first -= 1
     while last < len(units) - 1 and (
         (units[last].kind in {"letter", "nato"} and len(letters) >= 1 and last - first >= 1)
-        or units[last + 1].kind == "nato"
+        or (units[last + 1].kind == "nato" and len(nato) >= 2)
     ):
         last += 1
     return units[first : last + 1]
 
 
-def _follows_closely(call: CallText, left: Unit, right: Unit) -> bool:
+def _follows_closely(left: Unit, right: Unit) -> bool:
     return right.first - left.last <= 2

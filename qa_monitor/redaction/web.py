@@ -5,7 +5,7 @@ from __future__ import annotations
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.calltext import CallText, Found
 from qa_monitor.redaction.expectation import Cue
-from qa_monitor.redaction.spoken import FILLERS
+from qa_monitor.redaction.spoken import FILLERS, number_at
 
 __all__ = ["find_web_addresses"]
 
@@ -16,14 +16,14 @@ _ENDINGS = frozenset(
 )
 _JOINTS = frozenset("dot underscore dash hyphen period point slash".split())
 _PROVIDERS = frozenset(
-    "gmail yahoo hotmail outlook icloud aol comcast verizon protonmail proton live msn me mac att "
+    "gmail yahoo hotmail outlook icloud aol comcast verizon protonmail proton msn att "
     "sbcglobal btinternet googlemail ymail cox charter bellsouth earthlink".split()
 )
 # Words that come before an address and are not part of it.
 _STOPS = frozenset(
     "is it's its at to email e-mail mail address that's that on me my his her their your our the and so or "
     "yes yeah yep sure okay ok uh um er erm it through visit website site online go use send sent have by "
-    "for via from check with still an a new old one be would can portal page correct right no was "
+    "for via from check with still an a new old be would can portal page correct right no was "
     "i you we they link in of".split()
 )
 _LONGEST_LOCAL = 14
@@ -36,7 +36,11 @@ def find_web_addresses(call: CallText, cues: list[list[Cue]]) -> list[Found]:
         position = indices.start
         lowest = indices.start
         while position < indices.stop:
-            match = _email(call, position, turn, lowest) or _web(call, position, turn, lowest)
+            match = (
+                _email(call, position, turn, lowest)
+                or _web(call, position, turn, lowest)
+                or _network_address(call, position, turn)
+            )
             if match is None:
                 position += 1
                 continue
@@ -94,6 +98,9 @@ def _domain_end(call: CallText, index: int, turn: int) -> int | None:
                 position + 1 < len(call.tokens) and call.tokens[position + 1].is_glued
             ):
                 break
+            position += 1
+            continue
+        if last is not None and word == "," and call.norm(position + 1, turn) == "slash":
             position += 1
             continue
         if last is not None and word in {"slash", "/"}:
@@ -188,7 +195,10 @@ def _web(
             position = index - 1
             while position >= lowest and index - position <= 5:
                 previous = call.norm(position, turn)
-                if previous in _STOPS or not previous[0].isalnum() and previous not in {"-", "."}:
+                is_part = call.norm(position + 1, turn) in {"dot", "slash", "dash"}
+                if (previous in _STOPS and not is_part) or (
+                    not previous[0].isalnum() and previous not in {"-", "."}
+                ):
                     break
                 if previous == "." and not call.tokens[position + 1].is_glued:
                     break
@@ -196,6 +206,33 @@ def _web(
                 position -= 1
             if first < index:
                 return first, end, EntityType.URL, 0.8
+    return None
+
+
+def _network_address(
+    call: CallText, index: int, turn: int
+) -> tuple[int, int, EntityType, float] | None:
+    """Four numbers with "dot" between them."""
+    parts = 0
+    position = index
+    while True:
+        begin = position
+        while (
+            call.norm(position, turn).isdigit()
+            or call.norm(position, turn) in {"oh", "double", "triple"}
+            or number_at(call, position, turn) is not None
+        ):
+            number = number_at(call, position, turn)
+            position = number[1] if number is not None else position + 1
+        if position == begin:
+            break
+        parts += 1
+        last = position - 1
+        if parts == 4:
+            return index, last, EntityType.IP, 0.9
+        if call.norm(position, turn) not in {"dot", "point", "."}:
+            break
+        position += 1
     return None
 
 

@@ -1,4 +1,6 @@
-"""Trains the PHI pipeline in ``models/phi-ner`` with one seeded command::
+"""Trains the PHI pipeline in ``models/phi-ner`` with one seeded command.
+
+The command::
 
     python -m qa_monitor.training.ner --corpora DIR --calls DIR --out models/phi-ner
 
@@ -105,7 +107,7 @@ def _examples(nlp: Any, documents: Sequence[Document]) -> Iterator[Any]:
 
     for document in documents:
         reference = nlp.make_doc(document.text)
-        entities = []
+        entities: list[Any] = []
         for start, end, label in document.spans:
             span = reference.char_span(start, end, label=label, alignment_mode="expand")
             if span is not None and not (entities and span.start < entities[-1].end):
