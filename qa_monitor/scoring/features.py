@@ -1,0 +1,348 @@
+"""What a call's findings say about each criterion, as numbers and as places to look.
+
+The numbers are what the rubric file weighs; their names are the names used there. Nothing here
+reads the words of the call: roles, order and times of turns, and findings, are enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from qa_monitor.calls import Evidence, Finding, RedactedDialogue, RedactedTurn
+from qa_monitor.scoring.labels import (
+    AGAINST_LISTENING,
+    AGENT_ROLES,
+    CALLER_ROLES,
+    CHECKLIST,
+    ESCALATION_ACTION,
+    FOR_LISTENING,
+    LISTENING,
+    OPPORTUNITY,
+    RED_FLAG,
+    RESPONSE,
+    URGENCY_CUE,
+)
+
+__all__ = [
+    "EMPATHY_FEATURES",
+    "ESCALATION_FEATURES",
+    "LISTENING_FEATURES",
+    "RULE_PRODUCER",
+    "URGENCY_FEATURES",
+    "CallFindings",
+    "Opportunity",
+    "sureness",
+]
+
+RULE_PRODUCER = "red-flags/"
+"""How the producer of findings made by rule begins."""
+
+_ACKNOWLEDGED = frozenset({"acknowledged", "pursued", "confirmed"})
+_CONFIRMED = frozenset({"pursued", "confirmed"})
+_PASSED_OVER = frozenset({"none", "dismissive"})
+_UNKNOWN_LEVEL = 0.3
+_RESPONSE_REACH = 3
+_CUE_LEVEL = 0.5
+
+EMPATHY_FEATURES: Mapping[str, int] = {
+    "answered": 1,
+    "acknowledged": 1,
+    "confirmed": 1,
+    "repeated": 1,
+    "best": 1,
+    "attentive": 1,
+    "dismissed": -1,
+    "against": -1,
+}
+"""Features of empathy, and whether more of each may only raise (1) or lower (-1) the points."""
+
+LISTENING_FEATURES: Mapping[str, int] = {
+    "open": 1,
+    "clarify": 1,
+    "reflect": 1,
+    "read_back": 1,
+    "check": 1,
+    "anything_else": 1,
+    "breadth": 1,
+    "heard": 1,
+    "asks_again": -1,
+    "ignores": -1,
+    "interrupts": -1,
+    "against": -1,
+    "passed_over": -1,
+}
+
+ESCALATION_FEATURES: Mapping[str, int] = {
+    "right": 1,
+    "prompt": 1,
+    "partial": 1,
+    "safety": 1,
+    "location": 1,
+    "stays": 1,
+    "commitment": 1,
+    "questions": 1,
+    "minimises": -1,
+}
+
+URGENCY_FEATURES: Mapping[str, int] = {
+    "cue1": 1,
+    "cue2": 1,
+    "cue3": 1,
+    "cues": 1,
+    "flag": 1,
+    "rule2": 1,
+    "rule3": 1,
+}
+
+
+def sureness(finding: Finding) -> float:
+    """The finding's probability, or its confidence where nothing is calibrated."""
+    return finding.confidence if finding.probability is None else finding.probability
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opportunity:
+    """An empathic opportunity and the response to it, ``None`` when the call ended before one."""
+
+    opportunity: Finding
+    response: Finding | None
+
+    @property
+    def weight(self) -> float:
+        """How sure it is that there was one."""
+        return sureness(self.opportunity)
+
+    def share(self, levels: Iterable[str]) -> float:
+        """How far the response is of one of ``levels``, 0 to 1."""
+        levels = frozenset(levels)
+        if self.response is None:
+            return 1.0 if "none" in levels else 0.0
+        sure = sureness(self.response)
+        return sure if self.response.label in levels else (1 - sure) * _UNKNOWN_LEVEL
+
+
+@dataclass(frozen=True, slots=True)
+class CallFindings:
+    """The findings of a call by task, without those that rest on doubtful words."""
+
+    dialogue: RedactedDialogue
+    by_task: Mapping[str, tuple[Finding, ...]] = field(repr=False)
+
+    @classmethod
+    def of(cls, dialogue: RedactedDialogue, findings: Sequence[Finding]) -> CallFindings:
+        """``findings`` sorted; those whose evidence is doubtful or outside the call are left out."""
+        by_task: dict[str, list[Finding]] = {}
+        for finding in findings:
+            place = finding.evidence
+            if place is not None and (
+                place.turn_index >= len(dialogue.turns)
+                or dialogue.turns[place.turn_index].is_doubtful
+            ):
+                continue
+            by_task.setdefault(finding.task, []).append(finding)
+        return cls(dialogue, {task: tuple(found) for task, found in by_task.items()})
+
+    def of_task(self, task: str) -> tuple[Finding, ...]:
+        """The findings of ``task``."""
+        return self.by_task.get(task, ())
+
+    def total(self, task: str, *labels: str) -> float:
+        """The expected number of findings of ``labels``."""
+        return sum(sureness(found) for found in self.of_task(task) if found.label in labels)
+
+    def highest(self, task: str, *labels: str) -> float:
+        """The surest finding of ``labels``; 0 without any."""
+        return max(
+            (sureness(found) for found in self.of_task(task) if found.label in labels), default=0.0
+        )
+
+    def places(self, task: str, *labels: str, at_least: float = 0.5) -> tuple[Evidence, ...]:
+        """Where ``labels`` were found with some certainty, in the order of the call."""
+        places = {
+            found.evidence
+            for found in self.of_task(task)
+            if found.label in labels and found.evidence and sureness(found) >= at_least
+        }
+        return tuple(sorted(places, key=lambda place: (place.turn_index, place.start)))
+
+    @property
+    def agent_turns(self) -> list[RedactedTurn]:
+        """The agent's turns whose words are not doubtful."""
+        return [t for t in self.dialogue.turns if t.role in AGENT_ROLES and not t.is_doubtful]
+
+    # --- empathy ---------------------------------------------------------------------------------
+
+    def opportunities(self) -> tuple[Opportunity, ...]:
+        """The empathic opportunities, each with the first response after it.
+
+        A response that is clearly one implies an opportunity just before it.
+        """
+        responses = {
+            found.evidence.turn_index: found for found in self.of_task(RESPONSE) if found.evidence
+        }
+        taken: set[int] = set()
+        pairs: list[Opportunity] = []
+        for found in sorted(
+            (f for f in self.of_task(OPPORTUNITY) if f.evidence),
+            key=lambda f: f.evidence.turn_index if f.evidence else 0,
+        ):
+            assert found.evidence is not None
+            at = self._answer_to(found.evidence.turn_index)
+            pairs.append(Opportunity(opportunity=found, response=responses.get(at)))
+            taken.add(at)
+        return tuple(pairs)
+
+    def _answer_to(self, index: int) -> int:
+        """The agent's turn that answers turn ``index``; -1 without one."""
+        for turn in self.dialogue.turns[index + 1 : index + 1 + _RESPONSE_REACH]:
+            if turn.role in AGENT_ROLES:
+                return turn.index
+        return -1
+
+    def empathy(self) -> dict[str, float]:
+        """The features of empathy; all 0 without an opportunity."""
+        pairs = self.opportunities()
+        weight = sum(pair.weight for pair in pairs)
+        if not weight:
+            return dict.fromkeys(EMPATHY_FEATURES, 0.0)
+
+        def share(levels: Iterable[str]) -> float:
+            return sum(pair.weight * pair.share(levels) for pair in pairs) / weight
+
+        acknowledged = [pair.weight * pair.share(_ACKNOWLEDGED) for pair in pairs]
+        attentive = self.total(LISTENING, "reflection", "builds_on") + self.total(
+            CHECKLIST, "apology"
+        )
+        return {
+            "answered": share(_ACKNOWLEDGED | {"perfunctory"}),
+            "acknowledged": share(_ACKNOWLEDGED),
+            "confirmed": share(_CONFIRMED),
+            "repeated": min(sum(acknowledged), 3.0) / 3,
+            "best": max(acknowledged),
+            "attentive": min(attentive, 3.0) / 3,
+            "dismissed": share({"dismissive"}),
+            "against": self._against(),
+        }
+
+    def _against(self) -> float:
+        against = self.total(LISTENING, *AGAINST_LISTENING)
+        against += self.total(ESCALATION_ACTION, "minimises")
+        return min(against, 5.0) / 5
+
+    # --- active listening ------------------------------------------------------------------------
+
+    def listening(self) -> dict[str, float]:
+        """The features of active listening."""
+
+        def capped(most: float, *labels: str) -> float:
+            return min(self.total(LISTENING, *labels), most) / most
+
+        pairs = self.opportunities()
+        weight = sum(pair.weight for pair in pairs)
+        passed = sum(pair.weight * pair.share(_PASSED_OVER) for pair in pairs)
+        heard = sum(pair.weight * pair.share(_ACKNOWLEDGED) for pair in pairs)
+        return {
+            "open": capped(2, "open_question"),
+            "clarify": capped(4, "clarifying_question"),
+            "reflect": capped(4, "reflection", "builds_on"),
+            "read_back": capped(3, "read_back"),
+            "check": capped(2, "teach_back", "summary"),
+            "anything_else": capped(1, "anything_else"),
+            "breadth": sum(capped(1, label) for label in FOR_LISTENING) / len(FOR_LISTENING),
+            "heard": heard / weight if weight else 0.0,
+            "asks_again": capped(2, "asks_again"),
+            "ignores": capped(3, "ignores_detail", "answers_other"),
+            "interrupts": capped(2, "interrupts"),
+            "against": self._against(),
+            "passed_over": passed / weight if weight else 0.0,
+        }
+
+    # --- urgency ---------------------------------------------------------------------------------
+
+    def urgency(self) -> dict[str, float]:
+        """The features of urgency; each can only grow as the call goes on."""
+        at_least: dict[int, dict[int, float]] = {1: {}, 2: {}, 3: {}}
+        for found in self.of_task(URGENCY_CUE):
+            if found.evidence is None:
+                continue
+            for level, by_turn in at_least.items():
+                if int(found.label) >= level:
+                    turn = found.evidence.turn_index
+                    by_turn[turn] = min(1.0, by_turn.get(turn, 0.0) + sureness(found))
+        rules = [f for f in self.of_task(RED_FLAG) if f.producer.startswith(RULE_PRODUCER)]
+        model = [f for f in self.of_task(RED_FLAG) if not f.producer.startswith(RULE_PRODUCER)]
+        # A rule's confidence says its level: see ``rule_confidence``.
+        return {
+            "cue1": max(at_least[1].values(), default=0.0),
+            "cue2": max(at_least[2].values(), default=0.0),
+            "cue3": max(at_least[3].values(), default=0.0),
+            "cues": min(sum(at_least[2].values()), 3.0) / 3,
+            "flag": max((sureness(found) for found in model), default=0.0),
+            "rule2": float(bool(rules)),
+            "rule3": max((found.confidence for found in rules), default=0.0),
+        }
+
+    def cue_turns(self) -> tuple[int, ...]:
+        """The turns that tell of urgency, in order."""
+        turns: dict[int, float] = {}
+        for found in (*self.of_task(URGENCY_CUE), *self.of_task(RED_FLAG)):
+            if found.evidence is not None:
+                at = found.evidence.turn_index
+                turns[at] = turns.get(at, 0.0) + sureness(found)
+        return tuple(sorted(at for at, sure in turns.items() if sure >= _CUE_LEVEL))
+
+    # --- escalation ------------------------------------------------------------------------------
+
+    def right_actions(self, level: int) -> tuple[str, ...]:
+        """The actions that are right for urgency ``level``."""
+        if level >= 3:
+            return ("emergency_number",)
+        if level == 2:
+            return ("transfer_now", "emergency_number")
+        return ("same_day", "timed_callback", "transfer_now", "emergency_number")
+
+    def escalation(self, level: int) -> dict[str, float]:
+        """The features of escalation, given that the call's urgency is ``level``."""
+        right = self.right_actions(level)
+        partial = {"message_only", "timed_callback", "same_day", "transfer_now"} - set(right)
+        cues = self.cue_turns()
+        first_cue = cues[0] if cues else 0
+        chance, prompt = 0.0, 0.0
+        for found in self.of_task(ESCALATION_ACTION):
+            if found.label in right and found.evidence is not None:
+                late = sum(
+                    turn.role in AGENT_ROLES
+                    for turn in self.dialogue.turns[first_cue + 1 : found.evidence.turn_index]
+                )
+                chance = max(chance, sureness(found))
+                prompt = max(prompt, sureness(found) / (1 + late / 3))
+
+        def capped(most: float, *labels: str) -> float:
+            return min(self.total(ESCALATION_ACTION, *labels), most) / most
+
+        return {
+            "right": chance,
+            "prompt": prompt,
+            "partial": self.highest(ESCALATION_ACTION, *partial),
+            "safety": capped(2, "safety_instruction"),
+            "location": capped(1, "asks_location"),
+            "stays": capped(1, "stays_on_line"),
+            "commitment": capped(1, "commitment"),
+            "questions": capped(2, "red_flag_question"),
+            "minimises": capped(1, "minimises"),
+        }
+
+    def first_right_action(self, level: int) -> RedactedTurn | None:
+        """The agent's first turn with a right action after the first cue."""
+        cues = self.cue_turns()
+        first_cue = cues[0] if cues else -1
+        places = self.places(ESCALATION_ACTION, *self.right_actions(level))
+        for place in places:
+            if place.turn_index > first_cue:
+                return self.dialogue.turns[place.turn_index]
+        return None
+
+    def caller_turns(self) -> list[RedactedTurn]:
+        """The turns of callers and third persons whose words are not doubtful."""
+        return [t for t in self.dialogue.turns if t.role in CALLER_ROLES and not t.is_doubtful]
