@@ -231,7 +231,7 @@ def expected_result(script: Script) -> dict[str, Any]:
         "escalation_score": _points(header["escalation_score"]),
         "notes": header["notes"],
         "audio": f"recordings/{script.file_name}",
-        "agent_channel": header["agent_channel"],
+        **({"agent_channel": header["agent_channel"]} if script.is_dual else {}),
         "turns": [
             {
                 "speaker": turn.speaker,

@@ -390,7 +390,8 @@ def test_intake_takes_every_sample_with_the_agent_and_time_of_its_script() -> No
         assert intake.queue == script.header["queue"]
         assert intake.direction == result["direction"]
         assert intake.started_at == datetime.fromisoformat(script.header["started_at"])
-        channel = {"left": 0, "right": 1, "auto": None}[result["agent_channel"]]
+        channel = {"left": 0, "right": 1}[result["agent_channel"]] if script.is_dual else None
+        assert ("agent_channel" in result) == script.is_dual
         assert intake.agent_channel == channel
 
 
