@@ -361,7 +361,7 @@ def check_recogniser(
             for role in (Role.AGENT, Role.CALLER)
         }
         if audio.channels == 1:
-            references = (" ".join(turn.text for turn in call.turns),)
+            references: tuple[str, ...] = (" ".join(turn.text for turn in call.turns),)
         elif call.agent_channel == "right":
             references = (said[Role.CALLER], said[Role.AGENT])
         else:

@@ -203,6 +203,10 @@ def _find(paths: Sequence[str]) -> Iterator[Path]:
             if (real := path.resolve()) not in seen:
                 seen.add(real)
                 yield path
+    if not seen:
+        raise UsageError(
+            "what is named holds call records only. Name the recordings that they belong to."
+        )
 
 
 def _named(named: str, number: int) -> Iterable[Path]:
@@ -222,6 +226,9 @@ def _named(named: str, number: int) -> Iterable[Path]:
                 f"in {' '.join(sorted(AUDIO_SUFFIXES))}, in its subfolders too."
             )
         return found
+    if path.suffix.lower() == ".json":
+        # A shell's pattern names the sidecars with their recordings.
+        return []
     if path.exists():
         return [path]
     # glob.glob and not Path.glob, which refuses absolute patterns.

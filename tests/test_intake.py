@@ -95,6 +95,14 @@ def test_a_pattern_matches_recordings_and_a_named_file_is_tried_whatever_its_nam
     assert [intake.path.name for intake in intakes] == ["x1.wav", "x2.wav", "call.recording"]
 
 
+def test_sidecars_that_a_shell_pattern_names_are_no_recordings(tmp_path: Path) -> None:
+    path = recording(tmp_path / "x1.wav")
+    sidecar = recording(tmp_path / "x1.json", b"{}")
+    assert taken(path, sidecar).path == path
+    with pytest.raises(UsageError, match="call records only"):
+        take_in([str(sidecar)], metadata=None, rules=rules())
+
+
 @pytest.mark.parametrize("name", ["Maria Alvarez.wav", "Maria Alvarez/*.wav"])
 def test_a_path_that_is_not_there_is_a_usage_error_that_does_not_repeat_it(
     tmp_path: Path, name: str
