@@ -22,6 +22,7 @@ from qa_monitor.calls import (
     CallRecord,
     CallType,
     Criterion,
+    EntityType,
     EscalationOutcome,
     Evidence,
     Finding,
@@ -410,7 +411,7 @@ class _CallView:
             return self.whole_turn(turn)
         if gap == "no_read_back":
             return self.whole_turn(
-                max(callers, key=lambda index: (len(self._turns[index].spans), self._length(index)))
+                max(callers, key=lambda index: (self._details(index), self._length(index)))
             )
         return self.whole_turn(max(callers, key=self._length))
 
@@ -469,6 +470,11 @@ class _CallView:
             if turn.role is Role.AGENT:
                 return later
         return None
+
+    def _details(self, index: int) -> int:
+        """How many numbers, dates and places a turn gives; a name alone needs no read-back."""
+        spans = self._turns[index].spans
+        return sum(span.entity_type is not EntityType.PERSON for span in spans)
 
     def _length(self, index: int) -> int:
         return len(self._turns[index].text)

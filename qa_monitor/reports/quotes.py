@@ -48,6 +48,10 @@ def _fit(text: str, start: int, end: int, evidence: Evidence) -> tuple[int, int]
     if end - start > _LONGEST:
         start = max(start, min(evidence.start, end - _LONGEST) - _SHORT)
         end = min(end, start + _LONGEST)
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
     while start > 0 and not text[start - 1].isspace():
         start -= 1
     while end < len(text) and not text[end].isspace():
