@@ -38,12 +38,14 @@ _FRAMES_PER_STEP: Final = 10_000
 _SAVE_EVERY_S: Final = 240.0
 _REFRESH_EVERY_S: Final = 90.0
 
-# Short windows teach to hear. Longer ones come when that is learned; the last length is
-# Whisper's own, mostly padding, as faster-whisper makes it of a short recording.
-_EARLY: Final = ((300, 0.30), (500, 0.35), (700, 0.20), (1000, 0.15))
-_EARLY_MIX: Final = Mix(timestamps=0.5)
-_LATE: Final = ((400, 0.2), (700, 0.25), (1000, 0.2), (1300, 0.15), (2000, 0.07), (3000, 0.13))
-_LATE_MIX: Final = Mix(timestamps=0.6, cut=0.12, prompted=0.06, noise=0.015, padded=0.4)
+# Short windows teach to hear; longer ones come when that is learned. The product's windows
+# are at most 12 s and always without timestamps, so that little time goes to the rest:
+# timestamps teach what no speech sounds like (the first token of a window tells), windows
+# of 30 s the padding of those who decode as Whisper does.
+_EARLY: Final = ((300, 0.35), (500, 0.40), (700, 0.25))
+_EARLY_MIX: Final = Mix(timestamps=0.1)
+_LATE: Final = ((400, 0.20), (700, 0.30), (1000, 0.25), (1200, 0.20), (3000, 0.05))
+_LATE_MIX: Final = Mix(timestamps=0.15, cut=0.03, noise=0.02, padded=0.25)
 _LATE_FROM: Final = 0.45
 
 
@@ -68,16 +70,15 @@ def learning_rate_factor(step: int, done: float) -> float:
 def losses(network: Network, batch: Batch) -> dict[str, Tensor]:
     """Return the parts of the loss, each a scalar.
 
-    "words": the next token's cross entropy. "ctc": the same words from the encoder alone.
-    "look": minus the log of the attention that alignment heads give to the time of the
-    token (within 60 ms). "frames": the token spoken in each 20 ms, from the encoder
-    alone; without it, CTC stays on its plateau for most of a short training.
+    "words": the next token's cross entropy. "look": minus the log of the attention that
+    alignment heads give to the time of the token (within 60 ms). "frames": the token
+    spoken in each 20 ms, from the encoder alone: it learns to hear before the decoder
+    knows where to look.
     """
     with torch.autocast("cpu", torch.bfloat16):
         heard = network.hear(batch.mel)
         logits, attention = network.write(batch.tokens, heard, look=True)
         frame_logits = network.frames(heard)
-        whole_logits = network.ctc(heard[batch.whole]) if batch.whole else None
     asked = batch.targets != IGNORED
     parts = {
         "words": functional.cross_entropy(
@@ -87,18 +88,6 @@ def losses(network: Network, batch: Batch) -> dict[str, Tensor]:
             frame_logits.flatten(0, 1).float(), batch.frame_targets.flatten()
         ),
     }
-    if whole_logits is not None:
-        logs = whole_logits.float().log_softmax(-1).transpose(0, 1)
-        total = functional.ctc_loss(
-            logs,
-            batch.spoken,
-            torch.full((len(batch.whole),), len(logs)),
-            batch.spoken_lengths,
-            blank=network.shape.text_tokens,
-            reduction="sum",
-            zero_infinity=True,
-        )
-        parts["ctc"] = total / max(1, int(batch.spoken_lengths.sum()))
     timed = batch.spans_s[:, :, 0] >= 0
     if attention is not None and bool(timed.any()):
         row, place = timed.nonzero(as_tuple=True)
@@ -199,9 +188,7 @@ def fit(
                 full = group.setdefault("full_lr", group["lr"])
                 group["lr"] = full * learning_rate_factor(progress.step, done)
         parts = losses(network, batch)
-        late = done >= _LATE_FROM
-        weights = {"words": 1.0, "ctc": 0.3 if late else 0.5, "look": 0.3}
-        weights["frames"] = 0.5 if late else 1.0
+        weights = {"words": 1.0, "look": 0.3, "frames": 0.5 if done >= _LATE_FROM else 1.0}
         loss = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)

@@ -87,8 +87,8 @@ class _EncoderLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         normed = self.self_attn_layer_norm(x)
         x = x + self.self_attn(normed, normed)[0]
-        hidden = functional.gelu(self.fc1(self.final_layer_norm(x)))
-        return x + self.fc2(hidden)
+        added: Tensor = self.fc2(functional.gelu(self.fc1(self.final_layer_norm(x))))
+        return x + added
 
 
 class _DecoderLayer(nn.Module):
