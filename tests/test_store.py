@@ -191,6 +191,35 @@ def test_corrected_metadata_shows_at_once_and_scores_nothing_again(store: Store)
     assert store.agents() == ("A-9",)
 
 
+def test_metadata_that_a_later_run_does_not_know_stays_as_it_was(store: Store) -> None:
+    store.save_record(make_record(agent_id="A-1"), (), now=NOW)
+    store.correct_metadata(
+        "calls-1",
+        agent_id=None,
+        queue="nurses",
+        direction=Direction.UNKNOWN,
+        started_at=None,
+        interaction_id=None,
+        caller_key=None,
+    )
+    recording = store.record("calls-1").recording
+    assert (recording.agent_id, recording.queue) == ("A-1", "nurses")
+    assert (recording.direction, recording.started_at) == (Direction.INBOUND, NOW)
+
+
+def test_metadata_of_a_call_that_was_never_scored_cannot_be_corrected(store: Store) -> None:
+    with pytest.raises(NotFoundError):
+        store.correct_metadata(
+            "calls-1",
+            agent_id="A-1",
+            queue=None,
+            direction=Direction.INBOUND,
+            started_at=None,
+            interaction_id=None,
+            caller_key=None,
+        )
+
+
 def test_records_come_oldest_first_and_can_be_chosen_by_agent_and_time(store: Store) -> None:
     for number, agent_id, began in [
         (1, "A-2", NOW + 2 * HOUR),
@@ -535,13 +564,15 @@ def test_the_database_of_another_program_is_left_alone(url: str) -> None:
         open_store(url)
 
 
-@pytest.mark.parametrize(
-    "url",
-    ["nonsense", "mysql://localhost/calls", "sqlite:////x/y?no_such_option=1"],
-)
-def test_a_url_that_cannot_be_used_is_a_fault_of_the_configuration(url: str) -> None:
-    with pytest.raises((ConfigError, StoreError)):
+@pytest.mark.parametrize("url", ["nonsense", "mysql://localhost/calls", "nosuch+driver://x/y"])
+def test_a_url_of_another_database_is_a_fault_of_the_configuration(url: str) -> None:
+    with pytest.raises(ConfigError, match="SQLite or PostgreSQL"):
         open_store(url)
+
+
+def test_a_url_with_an_impossible_option_is_a_fault_of_the_configuration(sqlite_url: str) -> None:
+    with pytest.raises(ConfigError, match="an option that the database does not take"):
+        open_store(f"{sqlite_url}?timeout=soon")
 
 
 def test_a_server_out_of_reach_is_told_without_its_password() -> None:

@@ -6,16 +6,15 @@ knows SQL. What is stored is redacted, but redacted is not de-identified: the da
 
 from __future__ import annotations
 
-from qa_monitor.store.store import (
+from qa_monitor.store.store import Store, open_store
+from qa_monitor.store.values import (
     AlertEvent,
     AlertState,
     CallSummary,
     Delivery,
     DeliveryState,
     RunSummary,
-    Store,
     StoredAlert,
-    open_store,
 )
 
 __all__ = [

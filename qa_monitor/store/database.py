@@ -49,6 +49,9 @@ def open_engine(url: str) -> Engine:
         problem = error
     except DATABASE_ERRORS as error:
         problem = explain(error, place)
+    except (TypeError, ValueError) as error:
+        # Drivers are handed the URL's options when they connect.
+        problem = _unknown_option(error)
     else:
         return engine
     engine.dispose()
@@ -123,16 +126,21 @@ def _make_engine(url: URL) -> Engine:
             kind=type(error).__name__,
         )
     except (SQLAlchemyError, TypeError, ValueError) as error:
-        problem = ConfigError(
-            "data.database is a URL with an option that the database does not know.",
-            kind=type(error).__name__,
-        )
+        problem = _unknown_option(error)
     if problem:
         raise problem
     if is_sqlite:
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _unknown_option(error: Exception) -> ConfigError:
+    return ConfigError(
+        "data.database is a URL with an option that the database does not take. "
+        "Take away what stands after the question mark.",
+        kind=type(error).__name__,
+    )
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import and_, case, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
@@ -23,17 +20,12 @@ from sqlalchemy.engine import make_url
 from qa_monitor.calls import (
     Alert,
     CallRecord,
-    CallType,
     Criterion,
     Direction,
     EscalationOutcome,
-    Evidence,
     FailedCall,
-    Finding,
     Recording,
-    RedactedDialogue,
     Score,
-    Scorecard,
     Severity,
 )
 from qa_monitor.errors import NotFoundError, QAMonitorError, StoreError, UsageError
@@ -43,6 +35,22 @@ from qa_monitor.store.database import (
     for_writing,
     open_engine,
     place_of,
+)
+from qa_monitor.store.rows import (
+    call_columns,
+    delivery_of,
+    delivery_state_of,
+    event_of,
+    evidence_column,
+    failure_of,
+    record_of,
+    run_columns,
+    run_of,
+    score_columns,
+    score_of,
+    stored_alert_of,
+    summary_of,
+    transcript_columns,
 )
 from qa_monitor.store.tables import (
     alert_events,
@@ -55,23 +63,22 @@ from qa_monitor.store.tables import (
     scores,
     transcripts,
 )
+from qa_monitor.store.values import (
+    AlertEvent,
+    AlertState,
+    CallSummary,
+    Delivery,
+    DeliveryState,
+    RunSummary,
+    StoredAlert,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from sqlalchemy import ColumnElement, Connection, Engine, Row
+    from sqlalchemy import ColumnElement, Connection, Engine
 
-__all__ = [
-    "AlertEvent",
-    "AlertState",
-    "CallSummary",
-    "Delivery",
-    "DeliveryState",
-    "RunSummary",
-    "Store",
-    "StoredAlert",
-    "open_store",
-]
+__all__ = ["Store", "open_store"]
 
 _T = TypeVar("_T")
 
@@ -80,111 +87,6 @@ _FIRST_RETRY_S = 30.0
 _LONGEST_RETRY_S = 3600.0
 _COMPARED_IDS = 20_000
 _CALL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-
-_DIALOGUE = TypeAdapter(RedactedDialogue)
-_FINDINGS = TypeAdapter(tuple[Finding, ...])
-_EVIDENCE = TypeAdapter(tuple[Evidence, ...])
-_NUMBERS = TypeAdapter(dict[str, float])
-_VERSIONS = TypeAdapter(dict[str, str])
-_CODES = TypeAdapter(tuple[str, ...])
-_CALL_TYPES = TypeAdapter(tuple[CallType, ...])
-
-
-class AlertState(StrEnum):
-    """What people have made of an alert."""
-
-    OPEN = "open"
-    ACKNOWLEDGED = "acknowledged"
-    RESOLVED = "resolved"
-    FALSE_ALARM = "false_alarm"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallSummary:
-    """A line of a table of calls: the latest run of one call, without its transcript.
-
-    ``points`` has every criterion of the score card, ``None`` where not assessable; ``urgency`` is
-    the level, 0 to 3; ``total`` is 0 to 100.
-    """
-
-    call_id: str
-    run_id: int
-    agent_id: str | None
-    queue: str | None
-    started_at: datetime | None
-    duration_s: float
-    scored_at: datetime
-    call_type: CallType | None
-    urgency: float | None
-    escalated: EscalationOutcome | None
-    points: Mapping[Criterion, float | None]
-    total: float | None
-    needs_review: bool
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSummary:
-    """One scoring of a call: when, by which versions, with what total."""
-
-    run_id: int
-    call_id: str
-    scored_at: datetime
-    rubric_version: str
-    versions: Mapping[str, str]
-    total: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryState:
-    """How far telling one channel of an alert has come; ``last_error`` is a kind, never a text."""
-
-    channel: str
-    severity: Severity
-    attempts: int
-    next_attempt_at: datetime
-    delivered_at: datetime | None
-    last_error: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredAlert:
-    """An alert and what became of it.
-
-    ``alert.raised_at`` is when it got its present severity, ``first_raised_at`` when it was raised
-    first; its evidence points into the redacted text of run ``run_id``.
-    """
-
-    alert: Alert
-    run_id: int
-    first_raised_at: datetime
-    state: AlertState
-    deliveries: tuple[DeliveryState, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertEvent:
-    """Who set which state of an alert, and when; the pipeline's own are by ``scoring``."""
-
-    alert_id: str
-    state: AlertState
-    severity: Severity
-    set_at: datetime
-    set_by: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """One thing to tell one channel: ``alert`` at the severity the channel is to hear of.
-
-    ``is_raise`` says that the channel was told of the alert before, at a lower severity.
-    """
-
-    delivery_id: int
-    channel: str
-    alert: Alert
-    is_raise: bool
-    attempts: int
 
 
 def open_store(url: str) -> Store:
@@ -306,8 +208,7 @@ class Store:
         return self._write(work, record.call_id)
 
     def _keep_call(self, connection: Connection, recording: Recording, now: datetime) -> None:
-        values = {name: getattr(recording, name) for name in _RECORDING_FIELDS}
-        values["direction"] = recording.direction.value
+        values = call_columns(recording)
         own = dict(values)
         del own["call_id"], own["sha256"]
         written = connection.execute(
@@ -328,49 +229,15 @@ class Store:
             )
 
     def _keep_run(self, connection: Connection, record: CallRecord, now: datetime) -> int:
-        card = record.scorecard
-        written = connection.execute(
-            insert(runs).values(
-                call_id=record.call_id,
-                scored_at=now,
-                rubric_version=card.rubric_version,
-                total=card.total,
-                needs_review=card.needs_review,
-                review_reasons=_dump(_CODES, card.review_reasons),
-                call_type=card.call_type and card.call_type.value,
-                also=_dump(_CALL_TYPES, card.also),
-                call_type_confidence=card.call_type_confidence,
-                urgency_probability=card.urgency_probability,
-                escalated=card.escalated and card.escalated.value,
-                escalation_delay_s=card.escalation_delay_s,
-                versions=_dump(_VERSIONS, dict(record.versions)),
-                warnings=_dump(_CODES, record.warnings),
-                metrics=_dump(_NUMBERS, dict(record.metrics)),
-            )
-        )
+        written = connection.execute(insert(runs).values(**run_columns(record), scored_at=now))
         run_id: int = written.inserted_primary_key[0]  # type: ignore[index]
-        connection.execute(
-            insert(transcripts).values(
-                run_id=run_id,
-                dialogue=_dump(_DIALOGUE, record.dialogue),
-                findings=_dump(_FINDINGS, record.findings),
-            )
-        )
-        rows = [
-            {
-                "run_id": run_id,
-                "criterion": score.criterion.value,
-                "position": position,
-                "points": score.points,
-                "max_points": score.max_points,
-                "confidence": score.confidence,
-                "reason": score.reason,
-                "evidence": _dump(_EVIDENCE, score.evidence),
-            }
-            for position, score in enumerate(card.scores)
+        connection.execute(insert(transcripts).values(**transcript_columns(record), run_id=run_id))
+        score_rows = [
+            {**score_columns(score), "run_id": run_id, "position": position}
+            for position, score in enumerate(record.scorecard.scores)
         ]
-        if rows:
-            connection.execute(insert(scores), rows)
+        if score_rows:
+            connection.execute(insert(scores), score_rows)
         connection.execute(
             update(calls).where(calls.c.call_id == record.call_id).values(latest_run_id=run_id)
         )
@@ -387,10 +254,7 @@ class Store:
         known = connection.scalar(
             select(alerts.c.severity).where(alerts.c.alert_id == alert.alert_id)
         )
-        values: dict[str, Any] = {
-            "run_id": run_id,
-            "evidence": _dump(_EVIDENCE, alert.evidence),
-        }
+        values: dict[str, Any] = {"run_id": run_id, "evidence": evidence_column(alert.evidence)}
         is_raised = known is not None and alert.severity.rank < Severity(known).rank
         if known is None or is_raised:
             values |= {
@@ -444,21 +308,30 @@ class Store:
         interaction_id: str | None,
         caller_key: str | None,
     ) -> None:
-        """Put these in place of what is stored of the call; nothing is scored again."""
-        statement = (
-            update(calls)
-            .where(calls.c.call_id == call_id)
-            .values(
-                agent_id=agent_id,
-                queue=queue,
-                direction=direction.value,
-                started_at=started_at,
-                interaction_id=interaction_id,
-                caller_key=caller_key,
-            )
+        """Put these in place of what is stored of the call; nothing is scored again.
+
+        What is not said (``None``, or an unknown direction) leaves what was known as it is, so that
+        a later run without call records forgets nothing.
+        """
+        said = {
+            "agent_id": agent_id,
+            "queue": queue,
+            "direction": None if direction is Direction.UNKNOWN else direction.value,
+            "started_at": started_at,
+            "interaction_id": interaction_id,
+            "caller_key": caller_key,
+        }
+        corrected = {name: value for name, value in said.items() if value is not None}
+        own = calls.c.call_id == call_id
+        stored = self._read(
+            lambda c: c.execute(select(calls).where(own)).mappings().one_or_none(), call_id
         )
-        if not self._write(lambda c: c.execute(statement).rowcount, call_id):
+        if stored is None:
             raise self._not_found(call_id)
+        # A run over finished work asks this of every call; few have changed, and writing waits for
+        # the disk.
+        if any(stored[name] != value for name, value in corrected.items()):
+            self._write(lambda c: c.execute(update(calls).where(own).values(corrected)), call_id)
 
     def save_failure(self, failed: FailedCall, *, now: datetime) -> None:
         """Note that a call could not be scored, in place of what was noted of it before."""
@@ -498,8 +371,12 @@ class Store:
             self._guard(self._empty_log, call_id)
 
     def _empty_log(self) -> None:
-        with self._reading.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        # Not within a transaction, so past the engine, which begins one.
+        connection = self._reading.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.close()
 
     # --- records out -----------------------------------------------------------------------------
 
@@ -551,8 +428,8 @@ class Store:
         ).all()
         by_run: dict[int, list[Score]] = {}
         for row in score_rows:
-            by_run.setdefault(row.run_id, []).append(_score(row))
-        return [_record(row, tuple(by_run.get(row.run_id, ()))) for row in rows]
+            by_run.setdefault(row.run_id, []).append(score_of(row))
+        return [record_of(row, tuple(by_run.get(row.run_id, ()))) for row in rows]
 
     def summaries(
         self,
@@ -563,7 +440,6 @@ class Store:
     ) -> tuple[CallSummary, ...]:
         """A line for each call, chosen and ordered as ``records`` does, without transcripts."""
         chosen = _chosen(agent_id, since, until)
-        latest = calls.c.latest_run_id == runs.c.run_id
 
         def work(connection: Connection) -> tuple[CallSummary, ...]:
             points: dict[int, dict[Criterion, float | None]] = {}
@@ -589,11 +465,11 @@ class Store:
                     runs.c.needs_review,
                     runs.c.warnings,
                 )
-                .join(runs, latest)
+                .join(runs, calls.c.latest_run_id == runs.c.run_id)
                 .where(*chosen)
                 .order_by(*_BY_BEGINNING)
             )
-            return tuple(_summary(row, points.get(row.run_id, {})) for row in rows)
+            return tuple(summary_of(row, points.get(row.run_id, {})) for row in rows)
 
         return self._read(work)
 
@@ -611,20 +487,7 @@ class Store:
             .where(runs.c.call_id == call_id)
             .order_by(runs.c.run_id)
         )
-        found = self._read(
-            lambda c: tuple(
-                RunSummary(
-                    run_id=row.run_id,
-                    call_id=row.call_id,
-                    scored_at=row.scored_at,
-                    rubric_version=row.rubric_version,
-                    versions=_VERSIONS.validate_json(row.versions),
-                    total=row.total,
-                )
-                for row in c.execute(query)
-            ),
-            call_id,
-        )
+        found = self._read(lambda c: tuple(run_of(row) for row in c.execute(query)), call_id)
         if not found:
             raise self._not_found(call_id)
         return found
@@ -632,7 +495,7 @@ class Store:
     def failures(self) -> tuple[FailedCall, ...]:
         """The calls that could not be scored, in the order in which they failed."""
         query = select(failures).order_by(failures.c.failed_at, failures.c.call_id)
-        return self._read(lambda c: tuple(_failure(row) for row in c.execute(query)))
+        return self._read(lambda c: tuple(failure_of(row) for row in c.execute(query)))
 
     def agents(self) -> tuple[str, ...]:
         """The agents with scored calls, in alphabetical order."""
@@ -662,23 +525,14 @@ class Store:
                 .where(*chosen)
                 .order_by(deliveries.c.delivery_id)
             ):
-                states.setdefault(row.alert_id, []).append(_delivery_state(row))
+                states.setdefault(row.alert_id, []).append(delivery_state_of(row))
             rows = connection.execute(
                 select(alerts)
                 .join(runs, runs.c.run_id == alerts.c.run_id)
                 .where(*chosen)
                 .order_by(*_by_need(alerts.c.severity))
             )
-            return tuple(
-                StoredAlert(
-                    alert=_alert(row, Severity(row.severity)),
-                    run_id=row.run_id,
-                    first_raised_at=row.first_raised_at,
-                    state=AlertState(row.state),
-                    deliveries=tuple(states.get(row.alert_id, ())),
-                )
-                for row in rows
-            )
+            return tuple(stored_alert_of(row, states.get(row.alert_id, ())) for row in rows)
 
         return self._read(work, call_id)
 
@@ -710,18 +564,7 @@ class Store:
             .where(alert_events.c.alert_id == alert_id)
             .order_by(alert_events.c.event_id)
         )
-        return self._read(
-            lambda c: tuple(
-                AlertEvent(
-                    alert_id=row.alert_id,
-                    state=AlertState(row.state),
-                    severity=Severity(row.severity),
-                    set_at=row.set_at,
-                    set_by=row.set_by,
-                )
-                for row in c.execute(query)
-            )
-        )
+        return self._read(lambda c: tuple(event_of(row) for row in c.execute(query)))
 
     @staticmethod
     def _note_state(
@@ -762,7 +605,7 @@ class Store:
             .order_by(*_by_need(deliveries.c.severity))
             .limit(limit)
         )
-        return self._read(lambda c: tuple(_delivery(row) for row in c.execute(query)))
+        return self._read(lambda c: tuple(delivery_of(row) for row in c.execute(query)))
 
     def waiting_deliveries(self, channels: Iterable[str]) -> int:
         """How much these channels are still to be told of, now or later."""
@@ -836,7 +679,7 @@ class Store:
             raise
         except DATABASE_ERRORS as error:
             problem = explain(error, self._place, call_id=call_id)
-        except (ValidationError, ValueError) as error:
+        except ValueError as error:
             problem = StoreError(
                 f"{f'call {call_id}: ' if call_id else ''}the database {self._place} holds, or was "
                 f"given, a value that cannot be ({type(error).__name__}). If it is damaged, "
@@ -883,21 +726,8 @@ class Store:
         return NotFoundError(message, call_id=shown)
 
 
-# --- rows and values -----------------------------------------------------------------------------
+# --- parts of queries ----------------------------------------------------------------------------
 
-_RECORDING_FIELDS = (
-    "call_id",
-    "interaction_id",
-    "sha256",
-    "source",
-    "agent_id",
-    "queue",
-    "direction",
-    "started_at",
-    "duration_s",
-    "channels",
-    "caller_key",
-)
 _BY_BEGINNING = (
     calls.c.started_at.is_(None),
     calls.c.started_at,
@@ -938,107 +768,3 @@ def _after(now: datetime, seconds: float) -> datetime:
 def _shown(identifier: str) -> str:
     """``identifier`` as a message may repeat it; what is no id may be a file name, or anything."""
     return identifier if _CALL_ID.fullmatch(identifier) else "of that name"
-
-
-def _dump(adapter: TypeAdapter[_T], value: _T) -> str:
-    return adapter.dump_json(value, warnings=False).decode()
-
-
-def _score(row: Row[*tuple[Any, ...]]) -> Score:
-    return Score(
-        criterion=Criterion(row.criterion),
-        points=row.points,
-        max_points=row.max_points,
-        confidence=row.confidence,
-        evidence=_EVIDENCE.validate_json(row.evidence),
-        reason=row.reason,
-    )
-
-
-def _record(row: Row[*tuple[Any, ...]], card_scores: tuple[Score, ...]) -> CallRecord:
-    values = {name: getattr(row, name) for name in _RECORDING_FIELDS}
-    values["direction"] = Direction(row.direction)
-    return CallRecord(
-        recording=Recording(**values),
-        dialogue=_DIALOGUE.validate_json(row.dialogue),
-        findings=_FINDINGS.validate_json(row.findings),
-        scorecard=Scorecard(
-            call_id=row.call_id,
-            rubric_version=row.rubric_version,
-            scores=card_scores,
-            total=row.total,
-            needs_review=row.needs_review,
-            review_reasons=_CODES.validate_json(row.review_reasons),
-            call_type=CallType(row.call_type) if row.call_type else None,
-            also=_CALL_TYPES.validate_json(row.also),
-            call_type_confidence=row.call_type_confidence,
-            urgency_probability=row.urgency_probability,
-            escalated=EscalationOutcome(row.escalated) if row.escalated else None,
-            escalation_delay_s=row.escalation_delay_s,
-        ),
-        metrics=_NUMBERS.validate_json(row.metrics),
-        versions=_VERSIONS.validate_json(row.versions),
-        warnings=_CODES.validate_json(row.warnings),
-    )
-
-
-def _summary(row: Row[*tuple[Any, ...]], points: Mapping[Criterion, float | None]) -> CallSummary:
-    return CallSummary(
-        call_id=row.call_id,
-        run_id=row.run_id,
-        agent_id=row.agent_id,
-        queue=row.queue,
-        started_at=row.started_at,
-        duration_s=row.duration_s,
-        scored_at=row.scored_at,
-        call_type=CallType(row.call_type) if row.call_type else None,
-        urgency=points.get(Criterion.URGENCY),
-        escalated=EscalationOutcome(row.escalated) if row.escalated else None,
-        points=points,
-        total=row.total,
-        needs_review=row.needs_review,
-        warnings=_CODES.validate_json(row.warnings),
-    )
-
-
-def _failure(row: Row[*tuple[Any, ...]]) -> FailedCall:
-    return FailedCall(
-        call_id=row.call_id,
-        source=row.source,
-        sha256=row.sha256,
-        stage=row.stage,
-        error=row.error,
-        message=row.message,
-    )
-
-
-def _alert(row: Row[*tuple[Any, ...]], severity: Severity) -> Alert:
-    return Alert(
-        alert_id=row.alert_id,
-        call_id=row.call_id,
-        severity=severity,
-        reason=row.reason,
-        evidence=_EVIDENCE.validate_json(row.evidence),
-        raised_at=row.raised_at,
-    )
-
-
-def _delivery_state(row: Row[*tuple[Any, ...]]) -> DeliveryState:
-    return DeliveryState(
-        channel=row.channel,
-        severity=Severity(row.severity),
-        attempts=row.attempts,
-        next_attempt_at=row.next_attempt_at,
-        delivered_at=row.delivered_at,
-        last_error=row.last_error,
-    )
-
-
-def _delivery(row: Row[*tuple[Any, ...]]) -> Delivery:
-    return Delivery(
-        delivery_id=row.delivery_id,
-        channel=row.channel,
-        alert=_alert(row, Severity(row.told_severity)),
-        is_raise=row.is_raise,
-        attempts=row.attempts,
-    )
