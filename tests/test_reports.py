@@ -798,7 +798,7 @@ def test_the_next_step_is_of_the_lowest_criterion_and_its_most_frequent_gap() ->
     assert "up every night" in step.moment.lines[0].text
     html = render_html(found)
     assert step.title in html
-    assert "in 3 of 4 calls" in html
+    assert "in 3 of the 4 calls that could tell, something the caller felt got no answer" in html
 
 
 def test_what_harms_is_worked_on_before_what_is_missing() -> None:
@@ -830,6 +830,52 @@ def test_nothing_to_work_on_is_said_so() -> None:
     assert step is not None
     assert step.code == "keep_going"
     assert step.moment is not None
+
+
+def test_finding_nothing_is_no_reason_for_praise() -> None:
+    calls = [
+        dataclasses.replace(call, findings=())
+        for call in make_calls("agent-02", ["refill"] * 3, shift=-0.5)
+    ]
+    sure_of_nothing = [
+        dataclasses.replace(
+            call,
+            scorecard=dataclasses.replace(
+                call.scorecard,
+                scores=tuple(
+                    score for score in call.scorecard.scores if score.criterion is Criterion.EMPATHY
+                ),
+            ),
+        )
+        for call in calls
+    ]
+    found = agent_report("agent-02", sure_of_nothing, [], now=NOW)
+    assert found.next_step is not None
+    assert found.next_step.code == "listen_together"
+    assert "no single thing to work on was surely found" in render_html(found)
+
+
+def test_the_next_step_is_where_something_to_work_on_was_found() -> None:
+    calls = make_calls("agent-02", ["refill"] * 3)
+    silent = [
+        dataclasses.replace(
+            call, findings=tuple(f for f in call.findings if f.task not in {"response"})
+        )
+        for call in calls
+    ]
+    step = agent_report("agent-02", silent, [], now=NOW).next_step
+    assert step is not None
+    assert step.criterion is Criterion.ACTIVE_LISTENING
+
+
+def test_a_moment_is_quoted_only_when_it_is_clear() -> None:
+    record = make_record(PLANS["bill"])
+    faint = dataclasses.replace(
+        record, findings=tuple(dataclasses.replace(f, probability=0.55) for f in record.findings)
+    )
+    found = agent_report("agent-02", [faint], [], now=NOW)
+    assert found.best == ()
+    assert found.weakest == ()
 
 
 def test_the_moment_to_replay_is_not_shown_twice_as_weak(report: AgentReport) -> None:

@@ -7,7 +7,16 @@ redacted is not de-identified, so a report is to be kept as the calls are kept.
 
 from __future__ import annotations
 
-from qa_monitor.reports.agent import (
+from qa_monitor.reports.agent import agent_report
+from qa_monitor.reports.figures import Mean
+from qa_monitor.reports.rendering import (
+    render_csv,
+    render_html,
+    render_index,
+    render_json,
+    report_file_name,
+)
+from qa_monitor.reports.values import (
     AgentReport,
     CallRow,
     CriterionReport,
@@ -17,15 +26,6 @@ from qa_monitor.reports.agent import (
     Strength,
     UrgentCall,
     Week,
-    agent_report,
-)
-from qa_monitor.reports.figures import Mean
-from qa_monitor.reports.rendering import (
-    render_csv,
-    render_html,
-    render_index,
-    render_json,
-    report_file_name,
 )
 
 __all__ = [

@@ -7,8 +7,8 @@ from datetime import date
 
 from markupsafe import Markup
 
-from qa_monitor.reports.agent import Week
 from qa_monitor.reports.figures import HIGHEST, LOWEST, Mean
+from qa_monitor.reports.values import Week
 
 __all__ = ["MOST_WEEKS", "scale_chart", "trend_chart"]
 

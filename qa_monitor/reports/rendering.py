@@ -14,10 +14,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from qa_monitor.calls import CallType, Criterion, EntityType, EscalationOutcome, Role
-from qa_monitor.reports.agent import CRITERIA, AgentReport
 from qa_monitor.reports.behaviours import ACTIONS
 from qa_monitor.reports.charts import MOST_WEEKS, scale_chart, trend_chart
 from qa_monitor.reports.figures import Mean, Tally
+from qa_monitor.reports.values import CRITERIA, AgentReport
 
 __all__ = ["render_csv", "render_html", "render_index", "render_json", "report_file_name"]
 
