@@ -297,6 +297,7 @@ def _figures(
     calls: tuple[LabelledCall, ...], predicted: list[Prediction], elapsed_s: float
 ) -> dict[str, Any]:
     from qa_monitor.redaction.measure import PhiLabel, RedactionTally
+    from qa_monitor.scoring.measure import score_figures
 
     tally = RedactionTally()
     for call, prediction in zip(calls, predicted, strict=True):
@@ -313,7 +314,7 @@ def _figures(
         "turns": sum(len(call.turns) for call in calls),
         "seconds": round(elapsed_s, 2),
         "redaction": tally.figures().as_dict(),
-        "scores": _score_figures(calls, predicted),
+        "scores": score_figures(calls, [prediction.scorecard for prediction in predicted]),
     }
     heard = [
         (call, prediction.word_error_rate)
@@ -399,7 +400,15 @@ def render_table(figures: Mapping[str, Any]) -> str:
 def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
     for name, value in values.items():
         label = f"{before}{name.replace('_', ' ')}"
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value.keys() == {"value", "low", "high"}:
+            known = value["value"] is not None
+            yield (
+                label,
+                "{value:.3f}  [{low:.3f}, {high:.3f}]".format_map(value)
+                if known
+                else "not measurable",
+            )
+        elif isinstance(value, Mapping):
             yield from _flat(value, f"{label}, ")
         elif isinstance(value, float):
             yield label, f"{value:.3f}"
