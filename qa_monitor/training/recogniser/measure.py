@@ -1,4 +1,4 @@
-"""Measures the converted model with faster-whisper, as the product uses it."""
+"""Measures the converted model with faster-whisper, in short windows and in Whisper's own."""
 
 from __future__ import annotations
 
@@ -7,10 +7,22 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import jiwer
 import numpy as np
 from faster_whisper import WhisperModel
+from faster_whisper.audio import pad_or_trim
+from faster_whisper.tokenizer import Tokenizer
+
+from qa_monitor.training.voices import Samples
+
+
+class HeardWord(NamedTuple):
+    """A word written by the model, and seconds from the recording's beginning."""
+
+    text: str
+    start_s: float
 
 
 @dataclass(frozen=True)
@@ -24,6 +36,7 @@ class Figures:
 
     name: str
     beam_size: int
+    padded_to_s: float
     utterances: int
     audio_s: float
     word_error_rate: float
@@ -33,39 +46,83 @@ class Figures:
     worst: tuple[tuple[str, str], ...]
 
 
-def measure(
-    model: WhisperModel,
-    test_set: Path,
-    *,
-    beam_size: int,
-    limit: int | None = None,
-    chunk_s: int | None = None,
-) -> Figures:
-    """Return the figures of a set of `speech.speak_test_sets`, one recording at a time.
+class Listener:
+    """The converted model, computing in int8 on `threads` cores.
 
-    `limit` takes only the first so many. `chunk_s` is the window that each recording is
-    padded or cut to (30 s where None).
+    Each recording is padded with silence to `pad_to_s`. Below 30 it is written without
+    timestamps, as the product does it; at 30 by `WhisperModel.transcribe`, as Whisper was
+    meant.
     """
-    with np.load(test_set) as data:
-        samples, info = data["samples"], json.loads(str(data["info"]))
-    wanted: list[str] = []
-    written: list[str] = []
-    differences: list[float] = []
-    begun_s, audio_s = time.perf_counter(), 0.0
-    for item in info[:limit]:
-        audio = samples[item["begin"] : item["begin"] + item["count"]].astype(np.float32) / 32768
-        audio_s += len(audio) / 16000
-        segments, _ = model.transcribe(
+
+    def __init__(self, folder: Path, *, pad_to_s: float, threads: int = 2) -> None:
+        self.pad_to_s = pad_to_s
+        self._model = WhisperModel(
+            str(folder), device="cpu", compute_type="int8", cpu_threads=threads
+        )
+        self._tokenizer = Tokenizer(self._model.hf_tokenizer, multilingual=False)
+
+    def write(self, audio: Samples, beam_size: int) -> list[HeardWord]:
+        """Return the words of 16 kHz samples, at most `pad_to_s` of them."""
+        if self.pad_to_s < 30.0:
+            return self._write_short(audio, beam_size)
+        segments, _ = self._model.transcribe(
             audio,
             language="en",
             beam_size=beam_size,
             temperature=0.0,
             condition_on_previous_text=False,
             word_timestamps=True,
-            chunk_length=chunk_s,
         )
-        words = [word for segment in segments for word in segment.words or []]
-        heard = [word.word.strip() for word in words]
+        return [
+            HeardWord(word.word.strip(), float(word.start))
+            for segment in segments
+            for word in segment.words or []
+        ]
+
+    def _write_short(self, audio: Samples, beam_size: int) -> list[HeardWord]:
+        model, tokenizer = self._model, self._tokenizer
+        features = model.feature_extractor(audio)[..., :-1]
+        frames = round(100 * self.pad_to_s)
+        encoded = model.encode(pad_or_trim(features, frames)[None])
+        (result,) = model.model.generate(
+            encoded,
+            [[*tokenizer.sot_sequence, tokenizer.no_timestamps]],
+            beam_size=beam_size,
+            suppress_blank=True,
+            suppress_tokens=sorted(tokenizer.non_speech_tokens),
+        )
+        tokens = [token for token in result.sequences_ids[0] if token < tokenizer.eot]
+        (words,) = model.find_alignment(
+            tokenizer, [tokens], encoded, min(features.shape[-1], frames)
+        ) or [[]]
+        return [
+            HeardWord(word["word"].strip(), float(word["start"]))
+            for word in words
+            if word["word"].strip()
+        ]
+
+
+def measure(
+    listener: Listener, test_set: Path, *, beam_size: int, limit: int | None = None
+) -> Figures:
+    """Return the figures of a set of `speech.speak_test_sets`, one recording at a time.
+
+    `limit` takes only the first so many. The listener should have written something
+    before, so that loading is not timed.
+    """
+    with np.load(test_set) as data:
+        samples, info = data["samples"], json.loads(str(data["info"]))
+    wanted: list[str] = []
+    written: list[str] = []
+    differences: list[float] = []
+    audio_s = elapsed_s = 0.0
+    for item in info[:limit]:
+        audio = samples[item["begin"] : item["begin"] + item["count"]].astype(np.float32) / 32768
+        audio_s += len(audio) / 16000
+        begun_s = time.perf_counter()
+        words = listener.write(audio, beam_size)
+        elapsed_s += time.perf_counter() - begun_s
+        heard = [word.text for word in words]
         wanted.append(item["text"])
         written.append(" ".join(heard))
         said = item["text"].split()
@@ -74,15 +131,15 @@ def measure(
             for offset in range(block.size):
                 start_s = item["starts_s"][block.a + offset]
                 if start_s is not None:
-                    differences.append(words[block.b + offset].start - start_s)
-    elapsed_s = time.perf_counter() - begun_s
+                    differences.append(words[block.b + offset].start_s - start_s)
     by_error = sorted(
         zip(wanted, written, strict=True), key=lambda pair: -float(jiwer.wer(pair[0], pair[1]))
     )
-    errors = np.asarray(differences or [0.0])
+    errors = np.asarray(differences or [np.nan])
     return Figures(
         test_set.stem,
         beam_size,
+        listener.pad_to_s,
         len(wanted),
         audio_s,
         float(jiwer.wer(wanted, written)),
@@ -93,21 +150,17 @@ def measure(
     )
 
 
-def load(folder: Path, threads: int = 2) -> WhisperModel:
-    """Return the converted model, computing in int8 on that many cores."""
-    return WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
-
-
 def table(figures: list[Figures]) -> str:
-    """Return the figures as a Markdown table, one row a set and beam."""
+    """Return the figures as a Markdown table, one row a set, beam and padding."""
     rows = [
-        "| test set | beam | utterances | word error rate | word starts: mean error (bias) "
-        "| real-time factor |",
-        "|---|---|---|---|---|---|",
+        "| test set | window | beam | utterances | word error rate "
+        "| word starts: mean error (bias) | real-time factor |",
+        "|---|---|---|---|---|---|---|",
     ]
     rows += [
-        f"| {f.name} | {f.beam_size} | {f.utterances} | {f.word_error_rate:.1%} "
-        f"| {f.start_error_s:.3f} s ({f.start_bias_s:+.3f} s) | {f.real_time_factor:.3f} |"
+        f"| {f.name} | {f.padded_to_s:.0f} s | {f.beam_size} | {f.utterances} "
+        f"| {f.word_error_rate:.1%} | {f.start_error_s:.3f} s ({f.start_bias_s:+.3f} s) "
+        f"| {f.real_time_factor:.3f} |"
         for f in figures
     ]
     return "\n".join(rows) + "\n"
