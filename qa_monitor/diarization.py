@@ -135,7 +135,8 @@ def _first_peak(reach: Matrix, is_high: NDArray[np.bool_]) -> NDArray[np.intp]:
     is_peak = np.zeros_like(is_high)
     is_peak[:, 1:-1] = (reach[:, 1:-1] >= reach[:, :-2]) & (reach[:, 1:-1] >= reach[:, 2:])
     candidates = is_high & is_peak
-    chosen = np.where(candidates.any(axis=1)[:, None], candidates, is_high)
+    has_peak = np.asarray(candidates.any(axis=1))
+    chosen = np.where(has_peak[:, None], candidates, is_high)
     return np.asarray(chosen.argmax(axis=1))
 
 
