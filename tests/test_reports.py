@@ -779,6 +779,13 @@ def test_best_moments_come_from_different_criteria_and_calls(report: AgentReport
     assert len({moment.call_id for moment in report.best}) == 3
 
 
+def test_the_same_behaviour_is_not_shown_twice() -> None:
+    found = report_on(*["records"] * 4, *["chest"] * 4)
+    for moments in (found.best, found.weakest):
+        codes = [moment.code for moment in moments]
+        assert len(codes) == len(set(codes)) > 1
+
+
 def test_weakest_moments_tell_what_was_missed(report: AgentReport) -> None:
     missed = report.weakest[0]
     assert (missed.code, missed.call_id) == ("urgency_missed", "calls-1000")

@@ -149,7 +149,7 @@ def _choose(
 ) -> tuple[Moment, ...]:
     """The clearest moments: of other criteria and calls first, then of other calls, then any.
 
-    ``besides`` is shown elsewhere; no line of it is shown again.
+    The same behaviour is not shown twice, nor any line of ``besides``, which is shown elsewhere.
     """
     ranked = list(candidates)
     chosen: list[Candidate] = []
@@ -159,9 +159,12 @@ def _choose(
             shown = [c.moment for c in chosen]
             if len(chosen) == MOST_MOMENTS or _overlaps(moment, [*shown, besides]):
                 continue
-            if other_criterion and any(m.criterion is moment.criterion for m in shown):
-                continue
-            if other_call and any(m.call_id == moment.call_id for m in shown):
+            if any(
+                other.code == moment.code
+                or (other_criterion and other.criterion is moment.criterion)
+                or (other_call and other.call_id == moment.call_id)
+                for other in shown
+            ):
                 continue
             chosen.append(candidate)
     return tuple(candidate.moment for candidate in sorted(chosen, key=rank))

@@ -24,6 +24,7 @@ MOST_MOMENTS = 3
 """How many moments of a kind a report shows."""
 
 _CLEAR = 0.6
+_TELLING = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,11 @@ class Shortlist:
         self._by_criterion: dict[Criterion, list[Candidate]] = {}
 
     def offer(self, candidate: Candidate) -> None:
-        """Keep ``candidate`` if it is clear, and among the best of its criterion.
+        """Keep ``candidate`` if it is clear and telling, and among the best of its criterion.
 
         What is quoted has to be surer than what is only counted.
         """
-        if candidate.sure < _CLEAR:
+        if candidate.sure < _CLEAR or candidate.worth < _TELLING:
             return
         kept = self._by_criterion.setdefault(candidate.moment.criterion, [])
         kept.append(candidate)
