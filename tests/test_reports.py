@@ -780,7 +780,7 @@ def test_best_moments_come_from_different_criteria_and_calls(report: AgentReport
 
 
 def test_the_same_behaviour_is_not_shown_twice() -> None:
-    found = report_on(*["records"] * 4, *["chest"] * 4)
+    found = report_on(*["records"] * 30, *["chest"] * 30)
     for moments in (found.best, found.weakest):
         codes = [moment.code for moment in moments]
         assert len(codes) == len(set(codes)) > 1

@@ -46,26 +46,26 @@ class Count:
 
 
 class Shortlist:
-    """The few best candidates of each criterion, of however many are offered."""
+    """The few best candidates of each behaviour, of however many are offered."""
 
     def __init__(self) -> None:
-        self._by_criterion: dict[Criterion, list[Candidate]] = {}
+        self._by_behaviour: dict[str, list[Candidate]] = {}
 
     def offer(self, candidate: Candidate) -> None:
-        """Keep ``candidate`` if it is clear and telling, and among the best of its criterion.
+        """Keep ``candidate`` if it is clear and telling, and among the best of its behaviour.
 
         What is quoted has to be surer than what is only counted.
         """
         if candidate.sure < _CLEAR or candidate.worth < _TELLING:
             return
-        kept = self._by_criterion.setdefault(candidate.moment.criterion, [])
+        kept = self._by_behaviour.setdefault(candidate.moment.code, [])
         kept.append(candidate)
         kept.sort(key=rank)
-        del kept[4 * MOST_MOMENTS :]
+        del kept[2 * MOST_MOMENTS :]
 
     def __iter__(self) -> Iterator[Candidate]:
         """The best first."""
-        return iter(sorted((c for kept in self._by_criterion.values() for c in kept), key=rank))
+        return iter(sorted((c for kept in self._by_behaviour.values() for c in kept), key=rank))
 
 
 class Collected:
