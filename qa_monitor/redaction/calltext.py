@@ -6,6 +6,7 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from qa_monitor.calls import Dialogue, EntityType, Role
 
@@ -77,6 +78,8 @@ class CallText:
     def __init__(self, dialogue: Dialogue) -> None:
         texts = [turn.text for turn in dialogue.turns]
         self.text = "\n".join(texts)
+        self.views: dict[str, Any] = {}
+        """What modules have worked out of the call once and read again."""
         self.folded = fold(self.text)
         self.roles: tuple[Role, ...] = tuple(turn.role for turn in dialogue.turns)
         self.speakers: tuple[str, ...] = tuple(turn.speaker for turn in dialogue.turns)

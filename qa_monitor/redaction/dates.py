@@ -8,7 +8,7 @@ from qa_monitor.calls import EntityType
 from qa_monitor.redaction.calltext import CallText, Found
 from qa_monitor.redaction.spoken import FILLERS, ORDINALS, Run, number_at
 
-__all__ = ["MONTHS", "find_dates", "numeric_date"]
+__all__ = ["HOLIDAY_WORDS", "MONTHS", "find_dates", "numeric_date", "spoken_numeric_date"]
 
 RECOGNIZER = "spoken_dates"
 
@@ -38,7 +38,7 @@ _ORDINAL_NOUNS = frozenset(
     "row door house building entrance left right choice aid responder medication injection vaccine "
     "booster session symptom episode stent infection night morning attempt date son daughter "
     "medicine doctor reason couple few bit sign sample sound heart class language generation nature "
-    "grader graders ray man lady guy woman glass century edition birthday anniversary or and stroke thought".split()
+    "grader mtp graders ray man lady guy woman glass century edition birthday anniversary or and stroke thought".split()
 )
 _DATE_PREPOSITIONS = frozenset(
     "on by until till til from since before after for through thru between to of and or dated around not "
@@ -62,6 +62,8 @@ _HOLIDAYS = {
     ("good", "friday"), ("easter",),
 }  # fmt: skip
 _HOLIDAY_HEADS = {words[0] for words in _HOLIDAYS}
+HOLIDAY_WORDS = frozenset(word for words in _HOLIDAYS for word in words)
+"""Words of holidays: a date that the calendar rules do not know may hold one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,8 @@ def _with_year(call: CallText, after: int, turn: int, *, has_day: bool) -> _Part
 
 def find_dates(call: CallText) -> list[Found]:
     """Dates with a month or an ordinal day; never weekdays alone nor durations."""
+    if "dates" in call.views:
+        return list(call.views["dates"])
     found: list[Found] = []
     for turn, indices in enumerate(call.turn_tokens):
         position = indices.start
@@ -230,7 +234,8 @@ def find_dates(call: CallText) -> list[Found]:
                 )
             )
             position = last + 1
-    return found
+    call.views["dates"] = found
+    return list(found)
 
 
 _Match = tuple[int, int, float, str | None]
@@ -343,13 +348,22 @@ def _day_first(call: CallText, index: int, turn: int) -> _Match | None:
     return _bare_ordinal(call, index, day_at, day, turn, has_article=has_article)
 
 
+def _is_counted(word: str) -> bool:
+    return word in _ORDINAL_NOUNS or word.removesuffix("s") in _ORDINAL_NOUNS
+
+
 def _bare_ordinal(
     call: CallText, index: int, day_at: int, day: _Part, turn: int, *, has_article: bool
 ) -> _Match | None:
     following = call.norm(day.after, turn)
     before = call.norm(index - 1, turn)
-    if following == "-" or (following in _ORDINAL_NOUNS and following not in {"or", "and"}):
+    if following == "-" or (_is_counted(following) and following not in {"or", "and"}):
         return None
+    if following in {"or", "and"}:
+        # "the fourth and fifth fingers"
+        second = _day(call, day.after + 1, turn)
+        if second is not None and second.is_ordinal and _is_counted(call.norm(second.after, turn)):
+            return None
     key = _key(None, day.value, None)
     has_weekday = before in _WEEKDAYS or (before == "," and call.norm(index - 2, turn) in _WEEKDAYS)
     if has_weekday:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.calltext import CallText, Found
@@ -27,6 +27,14 @@ _CODES = frozenset(
 _CONTINUATION_TURNS = 4
 _CONTINUATION_TOKENS = 25
 _CORRECTION_TOKENS = 6
+_LONGEST_NOISE = 3
+# What recognisers write for single letters and pauses.
+_NOISE = FILLERS | frozenset(
+    "and are see sea be bee you why tea for to too of or in eye then oh as end hey they the is a i "
+    "yeah so ok okay , . - am an at".split()
+)
+# Types whose values are said like a time of day: "expires nine twenty-eight".
+_CLOCK_LIKE = frozenset({EntityType.ACCOUNT, EntityType.OTHER_ID, EntityType.LICENSE})
 _TIMES = re.compile(r"(?:[1-9]|1[0-2])(?:0[0-9]|[1-5][0-9])")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _FEVER = re.compile(r"(?:3[5-9]|4[01]|9[5-9]|10[0-6])\d")
@@ -58,19 +66,50 @@ def find_identifiers(
     others.sort(key=lambda f: f.start)
     taken = {i for f in others for i in call.tokens_between(f.start, f.end)}
     memory = _Memory()
-    found: list[Found] = []
+    judged: list[tuple[Run, Found | None]] = []
     passed = 0
     for run in find_runs(call):
         while passed < len(others) and others[passed].end <= call.tokens[run.first].start:
             last = call.tokens_between(others[passed].start, others[passed].end).stop - 1
             memory.note(others[passed].entity_type, call.tokens[last].turn, last)
             passed += 1
-        parts = _outside(run, taken) if run.first in taken or run.last in taken else [run]
-        for part in parts:
-            result = _classify(call, part, cues, settings, memory)
-            if result is not None:
-                found.append(result)
-    return found
+        is_cut = run.first in taken or run.last in taken
+        for part in _outside(run, taken) if is_cut else [run]:
+            judged.append((part, _classify(call, part, cues, settings, memory)))
+    return [found for _, found in judged if found is not None] + _misheard(call, judged, settings)
+
+
+def _misheard(
+    call: CallText, judged: list[tuple[Run, Found | None]], settings: RecognizerSettings
+) -> list[Found]:
+    """Runs that a misheard letter ("are", "you", "and") parts from a value with letters."""
+    more: list[Found] = []
+    for forward in (1, -1):
+        near: tuple[Run, Found] | None = None
+        for run, found in judged[::forward]:
+            if found is not None:
+                has_letters = run.letters > 0 or found.entity_type is EntityType.LOCATION
+                near = (run, found) if has_letters else None
+                continue
+            if near is None or near[0].turn != run.turn:
+                near = None
+                continue
+            left, right = (near[0], run) if forward == 1 else (run, near[0])
+            gap = range(left.last + 1, right.first)
+            words = [call.norm(i, run.turn) for i in gap]
+            is_noise = len(gap) <= _LONGEST_NOISE and all(w in _NOISE for w in words)
+            if not is_noise or _is_quantity(call, run, settings):
+                near = None
+                continue
+            extended = replace(
+                near[1],
+                start=call.tokens[run.first].start,
+                end=call.tokens[run.last].end,
+                value=None,
+            )
+            more.append(extended)
+            near = (run, extended)
+    return more
 
 
 def _outside(run: Run, taken: set[int]) -> list[Run]:
@@ -164,9 +203,12 @@ def _looks_like_clock(run: Run) -> bool:
     ) or (len(run.units) == 2 and minutes[0].kind == "number" and len(minutes[0].chars) == 2)
 
 
-def _fit(entity_type: EntityType, run: Run, settings: RecognizerSettings) -> float:
+def _fit(call: CallText, entity_type: EntityType, run: Run, settings: RecognizerSettings) -> float:
     """How well the shape of ``run`` suits the type, 0 to 1."""
     digits, letters, chars = run.digits, run.letters, run.chars
+    is_round = len(run.units) == 1 and chars.endswith("00") and not _is_written(call, run)
+    if is_round and entity_type not in _CODES | {EntityType.LOCATION}:
+        return 0.0
     if entity_type is EntityType.DATE:
         if letters:
             return 0.0
@@ -195,7 +237,7 @@ def _fit(entity_type: EntityType, run: Run, settings: RecognizerSettings) -> flo
         if _UK_POSTCODE.fullmatch(chars):
             return 1.0
         if letters:
-            return 0.6 if len(chars) <= 7 and digits else 0.0
+            return (0.75 if digits else 0.65) if len(chars) <= 7 else 0.0
         return 0.95 if digits == 5 else 0.7 if digits < 5 or digits == 9 else 0.2
     if entity_type in _CODES:
         if digits == 0:
@@ -222,7 +264,7 @@ def _choose(
     is_year = run.singles == 0 and run.letters == 0 and _YEAR.fullmatch(run.chars) is not None
     best: tuple[EntityType, float, str] | None = None
     for expectation in expected:
-        fit = _fit(expectation.entity_type, run, settings)
+        fit = _fit(call, expectation.entity_type, run, settings)
         if is_year and expectation.entity_type is not EntityType.DATE:
             fit -= 0.35
         if fit <= 0.0:
@@ -236,7 +278,7 @@ def _choose(
     if _is_time(call, run, settings) and (best is None or best[1] < 0.75):
         return None
     if _looks_like_clock(run) and (
-        best is None or best[1] < 0.5 or best[0] in {EntityType.DATE, EntityType.LOCATION}
+        best is None or best[1] < 0.5 or (best[0] not in _CLOCK_LIKE and run.singles < 3)
     ):
         return None
     shape = _by_shape(call, run, settings)
@@ -276,6 +318,12 @@ def _is_bare(call: CallText, run: Run) -> bool:
         others += word not in _IDLE and word[0].isalnum()
         position -= 1
     return others == 0
+
+
+def _is_first(call: CallText, run: Run) -> bool:
+    """Whether the turn begins with the run."""
+    before = range(call.turn_tokens[run.turn].start, run.first)
+    return all(call.norm(i, run.turn) in _IDLE or not call.tokens[i].is_word for i in before)
 
 
 def _by_shape(
@@ -353,7 +401,8 @@ def _continuation(
     if turns == 0 and tokens <= _CONTINUATION_TOKENS and (is_said_by_digit or _is_bare(call, run)):
         return memory.entity_type, 0.6, "goes on"
     if 0 < turns <= _CONTINUATION_TURNS and (
-        (is_said_by_digit and len(chars) >= 3) or _is_bare(call, run)
+        (is_said_by_digit and (len(chars) >= 4 or (len(chars) == 3 and _is_first(call, run))))
+        or _is_bare(call, run)
     ):
         return memory.entity_type, 0.6, "goes on"
     if repeats and len(chars) >= 4:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from qa_monitor.calls import EntityType, Role
 from qa_monitor.redaction.calltext import CallText, Found, Token
+from qa_monitor.redaction.dates import MONTHS
 from qa_monitor.redaction.expectation import Cue
+from qa_monitor.redaction.settings import RecognizerSettings
 from qa_monitor.redaction.words import TALK, is_common
 
-__all__ = ["TITLES", "find_introduced_names"]
+__all__ = ["NO_NAMES", "TITLES", "extend_names", "find_introduced_names", "find_unknown_names"]
 
 RECOGNIZER = "introduced_names"
 
@@ -36,6 +39,18 @@ _ASKS_AGENT = re.compile(
     r"\byour (?:first |last |full )?name|\bwho(?:'s| is| are| am|'m)? (?:this|i|you|that)\b|\bspell your"
 )
 _LONGEST_NAME = 4
+_GREETING_TOKENS = 12
+_PLACE_PREPOSITIONS = frozenset("in at from to near on out over through outside".split())
+# Capitalised by rule, and nobody's name.
+NO_NAMES = frozenset(
+    "monday tuesday wednesday thursday friday saturday sunday mondays tuesdays wednesdays thursdays "
+    "fridays saturdays sundays english spanish french german mandarin cantonese vietnamese korean "
+    "japanese chinese russian polish portuguese italian arabic somali tagalog creole hindi urdu punjabi "
+    "american african asian european british irish scottish welsh mexican canadian indian christmas "
+    "easter thanksgiving halloween ramadan internet bluetooth wifi iphone android facebook youtube "
+    "velcro kleenex vaseline bandaid heimlich achilles pap covid medicare medicaid xray i'd i'll i'm "
+    "i've i catholic christian muslim jewish baptist methodist".split()
+)
 _NAME_PARTICLES = frozenset(
     "de la del van der von den bin al el da dos di st mac mc o ibn le du ter ten".split()
 )
@@ -182,10 +197,30 @@ def _after_introductions(call: CallText, turn: int) -> list[Found]:
         elif (
             strong is None
             and is_name
+            and _is_introduction(call, index, turn)
             and lead.endswith(("this is", "speaking to", "talk to", "speak to", "speak with"))
         ):
             found.append(_found(call, index, _extend(call, index, turn), 0.6, "introduction"))
     return found
+
+
+def _is_introduction(call: CallText, index: int, turn: int) -> bool:
+    """Whether an unknown word after "this is" is a name: near the beginning, or going on so."""
+    if (
+        call.tokens[index].is_capitalised
+        or index - call.turn_tokens[turn].start <= _GREETING_TOKENS
+    ):
+        return True
+    last = _extend(call, index, turn)
+    return call.norm(last + 1, turn) in {
+        "from",
+        "with",
+        "calling",
+        "speaking",
+        "over",
+        "here",
+        "in",
+    }
 
 
 def _before_speaking(call: CallText, turn: int) -> list[Found]:
@@ -267,3 +302,117 @@ def _answer(call: CallText, turn: int, indices: range) -> Found | None:
     if names == 0 and is_short and len([i for i in indices if call.tokens[i].is_word]) > 6:
         return None
     return _found(call, position, last, 0.75 if names else 0.55, "question before")
+
+
+def _is_unknown(call: CallText, index: int, turn: int, settings: RecognizerSettings) -> bool:
+    """Whether the token is a word that is no ordinary English, no medicine and not allowed."""
+    word = call.norm(index, turn)
+    if len(word) < 3 or not word[0].isalpha():
+        return False
+    bare = _bare(call.tokens[index])
+    return not (
+        bare in TALK
+        or is_common(bare)
+        or bare in settings.medicines
+        or word in settings.allowed_words
+        or bare in settings.allowed_words
+        or bare in settings.acronyms
+        or bare in MONTHS
+        or bare in NO_NAMES
+    )
+
+
+def extend_names(call: CallText, found: list[Found], settings: RecognizerSettings) -> list[Found]:
+    """``found`` with people's names taken on to unknown words beside them: "tasha lovejoy"."""
+    covered: set[int] = set()
+    for f in found:
+        covered.update(call.tokens_between(f.start, f.end))
+    extended: list[Found] = []
+    for f in found:
+        indices = call.tokens_between(f.start, f.end)
+        if f.entity_type is not EntityType.PERSON or not indices:
+            extended.append(f)
+            continue
+        turn = call.tokens[indices.start].turn
+        first, last = indices.start, indices.stop - 1
+        is_capital = call.tokens[first].is_capitalised
+        if len(call.tokens[last].norm) == 1:
+            # A spelled name ends with its letters.
+            extended.append(f)
+            continue
+        if call.tokens[last].end == f.end:
+            while (
+                last - first < _LONGEST_NAME
+                and last + 1 not in covered
+                and (
+                    _is_unknown(call, last + 1, turn, settings)
+                    and call.tokens[last + 1].is_capitalised is is_capital
+                )
+            ):
+                last += 1
+                covered.add(last)
+        while (
+            last - first < _LONGEST_NAME
+            and first - 1 not in covered
+            and (
+                _is_unknown(call, first - 1, turn, settings)
+                and not call.tokens[first - 1].norm.endswith("'s")
+                and call.tokens[first - 1].is_capitalised is is_capital
+                and call.tokens[first - 1].norm not in TITLES
+            )
+        ):
+            first -= 1
+            covered.add(first)
+        extended.append(
+            replace(
+                f,
+                start=min(f.start, call.tokens[first].start),
+                end=max(f.end, call.tokens[last].end),
+            )
+        )
+    return extended
+
+
+def find_unknown_names(call: CallText, settings: RecognizerSettings) -> list[Found]:
+    """Capitalised words inside a sentence that are no ordinary English: names of some kind."""
+    found: list[Found] = []
+    for turn, indices in enumerate(call.turn_tokens):
+        words = [i for i in indices if call.tokens[i].is_word]
+        capitals = sum(call.tokens[i].is_capitalised for i in words)
+        if 2 * capitals > len(words) + 2:
+            # Where everything is capitalised, a capital tells nothing.
+            continue
+        index = indices.start + 1
+        while index < indices.stop:
+            last = index
+            while last < indices.stop and _stands_out(call, last, turn, settings):
+                last += 1
+            before = call.norm(index - 1, turn)
+            if last > index and (before[0].isalnum() or before in {",", "-", "'", '"', "("}):
+                place = before in _PLACE_PREPOSITIONS
+                end = call.tokens[last - 1].end
+                if call.tokens[last - 1].norm.endswith("'s"):
+                    end -= 2
+                found.append(
+                    Found(
+                        start=call.tokens[index].start,
+                        end=end,
+                        entity_type=EntityType.LOCATION if place else EntityType.PERSON,
+                        score=0.5,
+                        recognizer="unknown_names",
+                    )
+                )
+            index = max(last, index + 1)
+    return found
+
+
+def _stands_out(call: CallText, index: int, turn: int, settings: RecognizerSettings) -> bool:
+    token = call.tokens[index]
+    if token.norm == "ray" and "x" in {call.norm(index - 1, turn), call.norm(index - 2, turn)}:
+        return False
+    return (
+        token.is_word
+        and token.is_capitalised
+        and not token.text.isupper()
+        and _is_unknown(call, index, turn, settings)
+    )

@@ -259,6 +259,8 @@ def find_named_places(call: CallText) -> list[Found]:
             if end is None:
                 end = _capitalised_org_end(call, position, turn, indices.start)
             if end is None:
+                end = _lower_org_end(call, position, turn)
+            if end is None:
                 position += 1
                 continue
             found.append(
@@ -291,6 +293,27 @@ def _chain_end(call: CallText, index: int, turn: int) -> int | None:
                 end += 1
             return end
     return None
+
+
+# What stands before "pharmacy" or "hospital" without naming one.
+_NO_ORG_NAMES = frozenset(
+    "local same new other hospital mail order different nearest closest retail specialty usual regular "
+    "which what any preferred outside compounding online one big little good next nearby in at to or and "
+    "of for is was after another home small every with call called calling like no not don't nice use "
+    "from by on outpatient inpatient community public private emergency main whole old actual current "
+    "previous last first right wrong".split()
+)
+
+
+def _lower_org_end(call: CallText, index: int, turn: int) -> int | None:
+    """The end of "hometown pharmacy" or "mercy hospital" in lower case."""
+    word, kind = call.norm(index, turn), call.norm(index + 1, turn)
+    if kind not in {"pharmacy", "hospital", "clinic", "chemist", "chemists", "infirmary"}:
+        return None
+    if not word[0].isalpha() or word in TALK or word in _NO_ORG_NAMES or word.endswith("ing"):
+        return None
+    is_likely = kind == "pharmacy" or not is_common(word)
+    return index + 2 if is_likely and len(word) > 2 else None
 
 
 def _capitalised_org_end(call: CallText, index: int, turn: int, lowest: int) -> int | None:

@@ -24,7 +24,8 @@ from qa_monitor.redaction.calltext import CallText, Found
 from qa_monitor.redaction.dates import find_dates
 from qa_monitor.redaction.expectation import Cue, find_cues
 from qa_monitor.redaction.identifiers import find_identifiers
-from qa_monitor.redaction.names import find_introduced_names
+from qa_monitor.redaction.model_names import plausible_entity
+from qa_monitor.redaction.names import find_introduced_names, find_unknown_names
 from qa_monitor.redaction.places import find_addresses, find_named_places
 from qa_monitor.redaction.settings import RecognizerSettings
 from qa_monitor.redaction.web import find_web_addresses
@@ -33,7 +34,7 @@ __all__ = ["CallArtifacts", "CallEngine", "build_analyzer"]
 
 _CONTEXT_KEY = "context"
 _VALUE_KEY = "value"
-_MODEL_SCORE = 0.8
+_MODEL_SCORE = 0.6
 
 
 class CallArtifacts(NlpArtifacts):  # type: ignore[misc]
@@ -193,17 +194,24 @@ class _CallContext(ContextAwareEnhancer):  # type: ignore[misc]
         return raw_results
 
 
-def _from_model(artifacts: CallArtifacts) -> list[Found]:
-    return [
-        Found(
-            start=entity.start_char,
-            end=entity.end_char,
-            entity_type=EntityType(entity.label_),
-            score=score,
-            recognizer="names_and_places",
+def _from_model(artifacts: CallArtifacts, settings: RecognizerSettings) -> list[Found]:
+    found: list[Found] = []
+    for entity, score in zip(artifacts.entities, artifacts.scores, strict=True):
+        plausible = plausible_entity(
+            artifacts.call,
+            artifacts.cues,
+            settings,
+            Found(
+                start=entity.start_char,
+                end=entity.end_char,
+                entity_type=EntityType(entity.label_),
+                score=score,
+                recognizer="names_and_places",
+            ),
         )
-        for entity, score in zip(artifacts.entities, artifacts.scores, strict=True)
-    ]
+        if plausible is not None:
+            found.append(plausible)
+    return found
 
 
 def build_analyzer(settings: RecognizerSettings, engine: CallEngine) -> AnalyzerEngine:
@@ -211,7 +219,7 @@ def build_analyzer(settings: RecognizerSettings, engine: CallEngine) -> Analyzer
     finders: dict[str, tuple[list[EntityType], Callable[[CallArtifacts], list[Found]]]] = {
         "names_and_places": (
             [EntityType(label) for label in engine.get_supported_entities()],
-            _from_model,
+            lambda a: _from_model(a, settings),
         ),
         "spoken_dates": ([EntityType.DATE], lambda a: find_dates(a.call)),
         "spoken_values": (
@@ -225,6 +233,10 @@ def build_analyzer(settings: RecognizerSettings, engine: CallEngine) -> Analyzer
             lambda a: find_web_addresses(a.call, a.cues),
         ),
         "introduced_names": ([EntityType.PERSON], lambda a: find_introduced_names(a.call, a.cues)),
+        "unknown_names": (
+            [EntityType.PERSON, EntityType.LOCATION],
+            lambda a: find_unknown_names(a.call, settings),
+        ),
         "named_places": ([EntityType.ORGANIZATION], lambda a: find_named_places(a.call)),
     }
     registry = RecognizerRegistry(supported_languages=[settings.language])

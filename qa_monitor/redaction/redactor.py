@@ -19,6 +19,7 @@ from qa_monitor.calls import (
 )
 from qa_monitor.errors import ModelError, QAMonitorError, RedactionError
 from qa_monitor.redaction.calltext import CallText, Found, fold
+from qa_monitor.redaction.names import extend_names
 from qa_monitor.redaction.repeats import find_repeats
 from qa_monitor.redaction.settings import load_settings
 from qa_monitor.redaction.spans import Numbering, merge, redacted_words, word_offsets
@@ -120,6 +121,7 @@ class PresidioRedactor:
             return []
         artifacts: CallArtifacts = self._engine.artifacts(call, self._settings)
         found = analyze(self._analyzer, artifacts, self._settings)
+        found = extend_names(call, found, self._settings)
         merged = merge(call, found, self._settings)
         if "repeated_values" in self._settings.recognizers:
             repeats = find_repeats(call, merged + found, self._settings)

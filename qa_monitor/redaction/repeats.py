@@ -211,6 +211,8 @@ def _digits(
         if run.digits == 3 and not (run.singles == 3 or _is_written(call, run)):
             continue
         for value, entity_type in values.items():
+            if run.digits == 3 and entity_type is EntityType.LOCATION:
+                continue
             if chars in value or (len(value) >= 4 and value in chars):
                 repeats.append(_make(call, run.first, run.last, entity_type, 0.65))
                 break

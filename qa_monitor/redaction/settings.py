@@ -28,6 +28,7 @@ _RECOGNIZERS = frozenset(
         "spoken_web",
         "introduced_names",
         "named_places",
+        "unknown_names",
         "repeated_values",
     }
 )
@@ -55,6 +56,7 @@ class RecognizerSettings:
     patterns: tuple[WrittenPattern, ...]
     allowed_values: frozenset[str]
     allowed_words: frozenset[str]
+    medicines: frozenset[str]
     denied: Mapping[EntityType, tuple[str, ...]]
     units_after: frozenset[str]
     units_after_short: frozenset[str]
@@ -112,6 +114,7 @@ def _parse(data: Mapping[str, Any]) -> RecognizerSettings:
         ),
         allowed_values=frozenset(re.sub(r"\W", "", fold(v)) for v in data["allow"]["values"]),
         allowed_words=frozenset(fold(word) for word in data["allow"]["words"]),
+        medicines=frozenset(fold(word) for word in data["allow"]["medicines"]),
         denied={
             EntityType(name): tuple(fold(phrase) for phrase in phrases)
             for name, phrases in data.get("deny", {}).items()

@@ -59,6 +59,10 @@ _WEAK_HOMOPHONES = {
 }  # fmt: skip
 
 FILLERS = frozenset("uh um er erm ah eh hm hmm mm mhm uhm".split())
+# Letters written close to a number that measure it: "800mg", "10am".
+_MEASURES = frozenset(
+    "mg mgs mcg ml mls cc mm cm kg lb lbs oz ft in am pm th st nd rd hr hrs min g x".split()
+)
 _SOFT_MARKS = frozenset(",-–—/…:·•*#()")
 _SOFT_WORDS = FILLERS | {"dash", "hyphen", "minus", "slash", "space", "stroke", "oblique"}
 _LONGEST_GAP = 4
@@ -241,6 +245,8 @@ def _unit_at(call: CallText, index: int, turn: int) -> Unit | None:
 
 def _is_beside_digits(call: CallText, index: int, turn: int) -> bool:
     token = call.tokens[index]
+    if token.norm in _MEASURES:
+        return False
     before, after = call.norm(index - 1, turn), call.norm(index + 1, turn)
     if token.is_glued and before.isdigit():
         return True
@@ -270,6 +276,8 @@ def _gap_end(call: CallText, index: int, turn: int) -> int | None:
 
 def find_runs(call: CallText) -> list[Run]:
     """All runs of the call, in order."""
+    if "runs" in call.views:
+        return list(call.views["runs"])
     runs: list[Run] = []
     for turn, indices in enumerate(call.turn_tokens):
         position, stop = indices.start, indices.stop
@@ -296,7 +304,8 @@ def find_runs(call: CallText) -> list[Run]:
             trimmed = _trim(units)
             if trimmed:
                 runs.append(Run(turn, tuple(trimmed)))
-    return runs
+    call.views["runs"] = runs
+    return list(runs)
 
 
 def _is_half_day(call: CallText, index: int, turn: int) -> bool:

@@ -156,15 +156,19 @@ def _local_start(call: CallText, index: int, turn: int, lowest: int) -> int:
         )
         if word in {".", "?", "!", ":", ";"} and not call.tokens[position + 1].is_glued:
             break
-        if word in _STOPS and not joined:
-            if not (len(word) == 1 and _is_spelled(call, position, turn)):
-                if (
-                    word in FILLERS
-                    and position > lowest
-                    and call.norm(position - 1, turn) not in _STOPS
-                ):
-                    position -= 1
-                    continue
+        is_named = word in {"the", "number"} and call.norm(position + 1, turn) in {
+            "number",
+            "letter",
+        }
+        if word in _STOPS and not joined and not is_named:
+            is_letter = len(word) == 1 and (
+                _is_spelled(call, position, turn) or call.norm(position - 1, turn) in {"it's", "is"}
+            )
+            is_pause = word in FILLERS and call.norm(position - 1, turn) not in _STOPS
+            if is_pause and position > lowest:
+                position -= 1
+                continue
+            if not is_letter:
                 break
         if word[0].isalnum() or word in _JOINTS or word == "_":
             first = position
@@ -185,6 +189,10 @@ def _web(
     double = word in {"double", "triple"} and call.norm(index + 1, turn) in {"u", "w"}
     if word == "www" or spelled_www or double:
         end = _domain_end(call, index + (3 if spelled_www else 1), turn)
+        if end is not None:
+            return index, end, EntityType.URL, 0.9
+    if word in {"https", "http"} and call.norm(index + 1, turn) in {"colon", ":"}:
+        end = _domain_end(call, index + 2, turn)
         if end is not None:
             return index, end, EntityType.URL, 0.9
     if word == "dot" and index > lowest:

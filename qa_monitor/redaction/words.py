@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-__all__ = ["TALK", "is_common"]
+__all__ = ["NAME_WORDS", "TALK", "is_common"]
 
 _FILE = Path(__file__).with_name("common_words.txt")
 
@@ -22,6 +22,7 @@ TALK = frozenset(
     "their them then there there's these they they'd they'll they're they've thing things think this those through time to "
     "today together tomorrow too try two uh uhm um under up us very wait want wanted was wasn't way we we'd we'll we're we've "
     "well were what what's when where where's which while who who's whose why will with won't would wouldn't yeah yep yes yesterday "
+    "whatever whoever wherever anyways ain't y'all dunno gotta yup ya "
     "yet you you'd you'll you're you've your yours birthday birth date number address email old new both again already almost correct "
     "course ready wrong patient patient's appointment doctor nurse office clinic hospital surname forename lastname firstname "
     "initial letter letters double capital dash hyphen dot apostrophe space underscore mr mrs ms miss dr man woman lady gentleman boy girl "
@@ -29,6 +30,23 @@ TALK = frozenset(
     "mm hmm mhm uh-huh huh wow god goodness afternoon morning evening night none nobody anybody everybody everyone anyone people".split()
 )
 """Words of talk that are never taken for a name in an answer."""
+
+
+NAME_WORDS = frozenset(
+    "angel april art august autumn ball banks barber bass bath bean beard bell berry bill bird bishop black blue bond bone "
+    "booth bright brook brooks brown bull bush butler candy carol case cash chance charity chase chip christian church clay cliff "
+    "cole cook cotton crystal daisy dawn day dean dolly drew duke early earl east eve fair faith farmer fern field fields "
+    "finch fisher flint flowers ford forest fox frank frost gay gene ginger glass gold golden good grace grant graves gray green grey "
+    "gross hail hand hardy harmony hart haven hazel head heath heather hill hills hogg holly holiday honey honor hood hope "
+    "hunter iris ivy jack jade jasmine jay jean jewel jordan joy judge june justice kay king kirk knight lake lamb lance lane lark laurel "
+    "law leaf light lilly lily little london long lord love low luck major mark marks may melody mercy miles mill mills misty monday moon "
+    "moss nail noble norm north oak olive opal page paris park parks patience pat patty payne peace pearl penn penny pepper pike "
+    "piper pole pond poppy porter posy powers precious price prince quick rain ray read reed rice rich ridge river rivers rob robin rock rocky root "
+    "rose rosemary rowe royal ruby rush rusty sage sandy savage savannah self serenity shade sharp short singer sky small smart snow sparks spring "
+    "star stark stone storm strong sue summer summers sunday sunny swan sweet swift sky temple terry tiffany trinity tucker ty van vance violet wade walker wall "
+    "ward waters weaver webb weeks wells west wheeler white will willow winter wise wolf wood woods worth wren wright young".split()
+)
+"""Ordinary words that are also people's names."""
 
 
 @cache

@@ -40,11 +40,11 @@ from qa_monitor.training.ner_data import (
 __all__ = ["main", "train"]
 
 _SEED = 20
-_EPOCHS = 24
+_EPOCHS = 10
 _VERSION = "1.0.0"
-_SPLICED_PER_EPOCH = 500
-_TEMPLATES_PER_EPOCH = 160
-_CALL_COPIES = 2
+_SPLICED_PER_EPOCH = 400
+_TEMPLATES_PER_EPOCH = 200
+_CALL_COPIES = 1
 
 _CONFIG = """
 [nlp]
@@ -165,7 +165,7 @@ def train(
         examples = list(
             _examples(nlp, first if epoch == 0 else _epoch(train_calls, splicer, names))
         )
-        for batch in minibatch(examples, size=16):
+        for batch in minibatch(examples, size=24):
             nlp.update(batch, sgd=optimizer, drop=0.15, losses=losses)
         print(
             f"epoch {epoch + 1} of {epochs}: loss {losses['ner']:.0f}, "

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from qa_monitor.calls import EntityType
+from qa_monitor.redaction.settings import load_settings
 from qa_monitor.redaction.words import is_common
 
 __all__ = [
@@ -184,6 +185,11 @@ _ORDINALS = (
 ).split()
 
 
+@cache
+def _medicines() -> tuple[str, ...]:
+    return tuple(sorted(load_settings().medicines))
+
+
 def _number(value: int) -> str:
     if value < 20:
         return (_ONES + _TEENS)[value]
@@ -326,6 +332,10 @@ class Names:
             return _capital(name)
         return _capital(f"{name} {self.rng.choice(_STREET_KINDS)}")
 
+    def medicine(self) -> str:
+        """The name of a medicine, which is no PHI."""
+        return _capital(self.rng.choice(_medicines()))
+
     def date(self) -> str:
         """A date as said or written."""
         month = _capital(self.rng.choice(_MONTHS))
@@ -423,6 +433,10 @@ _SPLICES: dict[str, tuple[tuple[str, float], ...]] = {
         ("on {street}", 1.5), ("{address}", 1), ("at {address}", 1), ("{address}, {town}", 1),
         ("over on {street}", 0.5), ("near {town}", 0.5), ("to {town}", 0.7),
     ),
+    "NONE": (
+        ("{medicine}", 1), ("my {medicine}", 1), ("on {medicine}", 1), ("with {medicine}", 1),
+        ("the {medicine}", 1), ("take {medicine} and {medicine}", 1), ("{medicine},", 1),
+    ),
     "DATE": (
         ("on {x}", 2), ("{x}", 1), ("since {x}", 0.7), ("{x},", 0.7), ("by {x}", 0.3),
     ),
@@ -450,7 +464,7 @@ class Splicer:
 
     def _splice(self, text: str) -> Marked:
         rng = self.names.rng
-        label = rng.choices(list(_SPLICES), weights=[5, 2.5, 2.5, 1.5])[0]
+        label = rng.choices(list(_SPLICES), weights=[5, 2.5, 2.5, 0.8, 1.2])[0]
         forms = _SPLICES[label]
         form = rng.choices([f for f, _ in forms], weights=[w for _, w in forms])[0]
         piece, spans = fill(form, label, self.names)
@@ -516,6 +530,8 @@ def _value(slot: str, label: str, names: Names) -> tuple[str, str]:
             return names.address(), "LOCATION"
         case "date":
             return names.date(), "DATE"
+        case "medicine":
+            return names.medicine(), "NONE"
     draws = {"PERSON": names.person, "ORGANIZATION": names.organisation, "DATE": names.date}
     return draws.get(label, names.town)(), label
 

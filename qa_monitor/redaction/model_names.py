@@ -1,0 +1,99 @@
+"""What the trained pipeline says, held against what is known of words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from qa_monitor.calls import EntityType
+from qa_monitor.redaction.calltext import CallText, Found
+from qa_monitor.redaction.dates import HOLIDAY_WORDS, MONTHS
+from qa_monitor.redaction.expectation import Cue
+from qa_monitor.redaction.names import NO_NAMES, TITLES
+from qa_monitor.redaction.settings import RecognizerSettings
+from qa_monitor.redaction.spoken import number_at
+from qa_monitor.redaction.words import NAME_WORDS, TALK, is_common
+
+__all__ = ["plausible_entity"]
+
+_ASKED_TURNS = 3
+_DATE_WORDS = MONTHS.keys() | HOLIDAY_WORDS
+
+
+def plausible_entity(
+    call: CallText, cues: list[list[Cue]], settings: RecognizerSettings, found: Found
+) -> Found | None:
+    """``found`` as the pipeline found it, cut to size, or ``None`` where its words speak against it."""
+    indices = call.tokens_between(found.start, found.end)
+    if not indices:
+        return None
+    if found.entity_type is EntityType.DATE:
+        is_date = any(call.tokens[i].norm in _DATE_WORDS for i in indices)
+        return found if is_date else None
+    if found.entity_type is EntityType.LOCATION:
+        return found if _is_place(call, cues, settings, indices) else None
+    if found.entity_type is EntityType.PERSON:
+        return _person(call, settings, found, indices)
+    return found
+
+
+def _is_place(
+    call: CallText, cues: list[list[Cue]], settings: RecognizerSettings, indices: range
+) -> bool:
+    turn = call.tokens[indices.start].turn
+    words = [i for i in indices if call.tokens[i].is_word and number_at(call, i, turn) is None]
+    if words:
+        known = {call.tokens[i].norm for i in words}
+        if len(words) == 1 and not call.tokens[words[0]].is_capitalised:
+            return not all(is_common(word) or word in settings.medicines for word in known)
+        return not known & settings.medicines
+    return any(
+        cue.entity_type is EntityType.LOCATION
+        for asked in range(max(0, turn - _ASKED_TURNS), turn + 1)
+        for cue in cues[asked]
+    )
+
+
+def _person(
+    call: CallText, settings: RecognizerSettings, found: Found, indices: range
+) -> Found | None:
+    turn = call.tokens[indices.start].turn
+    first, last = indices.start, indices.stop - 1
+    for i in range(first + 1, last + 1):
+        is_stop = call.tokens[i].norm in {".", "?", "!"}
+        if is_stop and len(call.tokens[i - 1].norm) > 1 and call.tokens[i - 1].norm not in TITLES:
+            last = i - 1
+            break
+    while last > first and _is_no_name(call, settings, last, turn):
+        last -= 1
+    while first < last and _is_no_name(call, settings, first, turn):
+        first += 1
+    words = [call.tokens[i] for i in range(first, last + 1) if call.tokens[i].is_word]
+    if not words or all(word.norm in settings.medicines | NO_NAMES for word in words):
+        return None
+    if words[0].norm in {"x", "ray"} and words[-1].norm == "ray":
+        before = call.norm(first - 1, turn)
+        if words[0].norm == "x" or before == "x" or call.norm(first - 2, turn) == "x":
+            return None
+    plain = [w.norm for w in words if len(w.norm) > 1]
+    if plain and all(is_common(word) and word not in NAME_WORDS for word in plain):
+        before = call.norm(first - 1, turn)
+        is_inside = bool(before) and before not in {".", "?", "!", ":", "…"}
+        if not (words[0].is_capitalised and is_inside):
+            return None
+    end = call.tokens[last].end if last < indices.stop - 1 else found.end
+    start = call.tokens[first].start if first > indices.start else found.start
+    return replace(found, start=start, end=end)
+
+
+def _is_no_name(call: CallText, settings: RecognizerSettings, index: int, turn: int) -> bool:
+    """Whether the token at a name's edge is a number, a medicine or a word of talk."""
+    token = call.tokens[index]
+    if not token.norm[0].isalnum():
+        return True
+    if len(token.norm) == 1 and token.is_word:
+        return False
+    return (
+        token.norm in settings.medicines
+        or (token.norm in TALK and not token.is_capitalised)
+        or number_at(call, index, turn) is not None
+    )
