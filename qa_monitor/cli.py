@@ -6,6 +6,7 @@ one line and the exit code of their class (see ``errors``).
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import signal
@@ -277,8 +278,7 @@ def report_agent(
             for path in monitor.write_reports(agents, since=since, until=until):
                 _print(str(path))
             return
-        agents = list(monitor.store.agents()) if every else [str(name)]
-        found = [monitor.agent_report(agent, since=since, until=until) for agent in agents]
+        found = monitor.agent_reports(None if every else [str(name)], since=since, until=until)
     if report_format is ReportFormat.JSON and every:
         _print_json([json.loads(render_json(report)) for report in found])
         return
@@ -314,9 +314,11 @@ def alerts(
     """List alerts, urgent and unescalated calls first."""
     with _monitor(ctx) as monitor:
         if resolve:
-            monitor.store.set_alert_state(resolve, "resolved", now=datetime.now(UTC))
+            monitor.store.set_alert_state(
+                resolve, "resolved", now=datetime.now(UTC), by=getpass.getuser()
+            )
         if deliver:
-            for problem in monitor.deliver_alerts().problems:
+            for problem in monitor.deliver_alerts(retry_now=True).problems:
                 _say(f"qa-monitor: {problem.message}")
         found = monitor.alerts(open_only=open_only)
         if as_json:

@@ -171,28 +171,47 @@ class Monitor:
             channels.append(WebhookChannel(settings.webhook_url, link_base=settings.link_base))
         return tuple(channels)
 
-    def deliver_alerts(self) -> DeliveryReport:
-        """Hand pending alerts to their channels; what a channel refuses stays queued."""
+    def deliver_alerts(self, *, retry_now: bool = False) -> DeliveryReport:
+        """Hand pending alerts to their channels; what a channel refuses stays queued.
+
+        ``retry_now`` tries again at once what failed a moment ago.
+        """
         from qa_monitor.alerts import deliver_pending
 
-        return deliver_pending(self.store, self.channels, now=datetime.now(UTC))
+        return deliver_pending(
+            self.store, self.channels, now=datetime.now(UTC), retry_now=retry_now
+        )
 
-    def agent_report(
-        self, agent_id: str, *, since: datetime | None = None, until: datetime | None = None
-    ) -> AgentReport:
-        """The report of one agent; ``NotFoundError`` names the agents there are."""
+    def agent_reports(
+        self,
+        agents: Sequence[str] | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> tuple[AgentReport, ...]:
+        """The reports of ``agents``, or of all that have calls in the period.
+
+        Raises ``NotFoundError`` for an agent without calls, naming the agents there are.
+        """
         from qa_monitor.reports import agent_report
 
-        agents = self.store.agents()
-        if agent_id not in agents:
-            known = ", ".join(agents) or "none yet: score recordings first"
-            raise NotFoundError(f"no scored call of agent {agent_id}. Agents with calls: {known}.")
-        return agent_report(
-            agent_id,
-            self.store.records(agent_id=agent_id, since=since, until=until),
-            self.store.records(since=since, until=until),
-            now=datetime.now(UTC),
-            minimum_calls=self.config.reports.minimum_calls,
+        team = list(self.store.records(since=since, until=until))
+        known = sorted({r.recording.agent_id for r in team if r.recording.agent_id is not None})
+        for agent_id in agents or ():
+            if agent_id not in known:
+                there = ", ".join(known) or "none; score recordings first"
+                raise NotFoundError(
+                    f"no scored call of agent {agent_id} in the period. Agents with calls: {there}."
+                )
+        return tuple(
+            agent_report(
+                agent_id,
+                team,
+                team,
+                now=datetime.now(UTC),
+                minimum_calls=self.config.reports.minimum_calls,
+            )
+            for agent_id in (known if agents is None else agents)
         )
 
     def write_reports(
@@ -209,12 +228,7 @@ class Monitor:
         from qa_monitor.reports import render_html, render_index, report_file_name
 
         folder = self.config.data.folder / "reports"
-        if agents is not None:
-            reports = [self.agent_report(agent, since=since, until=until) for agent in agents]
-        else:
-            reports = [
-                self.agent_report(agent, since=since, until=until) for agent in self.store.agents()
-            ]
+        reports = self.agent_reports(agents, since=since, until=until)
         written = [
             write_private(folder / report_file_name(report.agent_id), render_html(report))
             for report in reports

@@ -44,6 +44,7 @@ from qa_monitor.intake import Intake, IntakeRules, Refusal, SourceRules, load_ca
 from qa_monitor.models import find_model
 from qa_monitor.redaction import PresidioRedactor, Redactor
 from qa_monitor.scoring import EncoderScorer, Scorer, call_metrics
+from qa_monitor.scoring.labels import LABELS
 from qa_monitor.speakers import assign_speakers
 from qa_monitor.transcription import FasterWhisperRecogniser, Recogniser
 
@@ -143,7 +144,7 @@ def build_stages(
             rubric_file=config.scoring.rubric_file,
             red_flags_file=config.scoring.red_flags_file,
         ),
-        policy=Policy.load(config.alerts.policy_file),
+        policy=Policy.load(config.alerts.policy_file, labels=LABELS),
         audio_folder=config.data.folder / "audio" if keep else None,
         redact_audio_with=config.audio.redact_with,
         margin_s=config.audio.margin_s,
@@ -515,6 +516,10 @@ class _Leases:
 
     def claim(self, call_id: str) -> bool:
         """Whether the call is this run's to score."""
+        holder = self._store.holder(call_id)
+        if holder is not None and _is_dead(holder):
+            # A run that was killed cannot give back what it held; nobody need wait for it.
+            self._store.release(call_id, worker=holder)
         now = datetime.now(UTC)
         claimed = self._store.claim(call_id, worker=self._worker, now=now, lease_s=_LEASE_S)
         if claimed:
@@ -542,6 +547,21 @@ class _Leases:
     def finished(self, outcome: Outcome) -> None:
         """Pass it on."""
         self._observer.finished(outcome)
+
+
+def _is_dead(worker: str) -> bool:
+    """Whether ``worker`` was a process of this machine that is no more."""
+    host, _, rest = worker.partition(":")
+    process = rest.partition(":")[0]
+    if host != socket.gethostname() or not process.isdigit():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
 from conftest import write_wav
 from scripted import AGENT, CALLER, ScriptedRecogniser
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from qa_monitor import __version__
 from qa_monitor.cli import app

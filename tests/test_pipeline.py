@@ -32,6 +32,7 @@ from qa_monitor.errors import (
 )
 from qa_monitor.monitor import Monitor
 from qa_monitor.pipeline import Outcome, Stages, redacted_audio
+from qa_monitor.speakers import assign_speakers
 
 SCRIPT = [
     (AGENT, "thank you for calling how can i help you today"),
@@ -56,7 +57,7 @@ def house(monitor: Monitor, recogniser: ScriptedRecogniser) -> Monitor:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Three recordings by two agents."""
-    for number, agent in enumerate(("agent-01", "agent-02", "agent-01"), start=1):
+    for number, agent in enumerate(("agent-01", "agent-01", "agent-02"), start=1):
         record(tmp_path / "in" / f"{agent}_c{number}_20261101T090000.wav", number)
     return tmp_path / "in"
 
@@ -267,7 +268,8 @@ def test_a_run_that_is_killed_is_taken_up_at_once_by_the_next(
                     os.kill(os.getpid(), signal.SIGKILL)
                 return super().transcribe(call_id, audio)
 
-        monitor = Monitor(Config.model_validate({{"data": {{"folder": {str(tmp_path / "data")!r}}}}}))
+        data = {str(tmp_path / "data")!r}
+        monitor = Monitor(Config.model_validate({{"data": {{"folder": data}}}}))
         monitor.__dict__["recogniser"] = Dies(test_pipeline.SCRIPT)
         monitor.score([{str(folder)!r}])
     """
@@ -306,7 +308,7 @@ def test_speech_that_nobody_recognised_is_silent_in_the_kept_sound(stages: Stage
     transcript = Transcript(
         call_id="c", language="en", asr_model="m", segments=(segment,), dropped_s=1.0
     )
-    dialogue = pipeline.assign_speakers(transcript, DecodedAudio(samples), agent_channel=0)
+    dialogue = assign_speakers(transcript, DecodedAudio(samples), agent_channel=0)
     redacted = stages.redactor.redact(dialogue)
     quiet = redacted_audio(
         DecodedAudio(samples), transcript, redacted, mode="mute", margin_s=0.1

@@ -145,6 +145,11 @@ class Store:
         )
         return self._write(lambda c: c.execute(statement).rowcount == 1, call_id)
 
+    def holder(self, call_id: str) -> str | None:
+        """The worker whose lease on ``call_id`` stands, even if it has run out."""
+        query = select(leases.c.worker).where(leases.c.call_id == call_id)
+        return self._read(lambda c: c.scalar(query), call_id)
+
     def heartbeat(self, call_id: str, *, worker: str, now: datetime) -> bool:
         """Hold ``call_id`` for another lease; False when the lease was lost to another worker."""
 
