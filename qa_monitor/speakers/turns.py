@@ -26,7 +26,7 @@ from qa_monitor.calls import (
     Turn,
     Word,
 )
-from qa_monitor.diarization import tell_voices
+from qa_monitor.speakers.voices import tell_voices
 
 __all__ = ["assign_speakers"]
 
