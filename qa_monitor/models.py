@@ -435,7 +435,7 @@ def _stream(
         goes_on = response.status_code == 206
         done = there if goes_on else 0
         with partial.open("ab" if goes_on else "wb") as output:
-            for block in response.iter_bytes(_CHUNK_BYTES):
+            for block in response.iter_bytes():
                 output.write(block)
                 done += len(block)
                 progress(done)

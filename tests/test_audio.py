@@ -336,7 +336,7 @@ def test_a_streamed_wav_without_its_length_is_whole(size: int, tmp_path: Path) -
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_damage_anywhere_gives_sound_or_the_right_error(
@@ -351,7 +351,7 @@ def test_damage_anywhere_gives_sound_or_the_right_error(
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(bytes(content))
     try:
-        audio = decode(path, call_id="c-1")
+        audio = decode(path, call_id="c-1", limits=DecodeLimits(max_duration_s=60.0))
     except (NotAudioError, TooLongError):
         return
     assert audio.duration_s > 0
