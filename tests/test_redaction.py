@@ -110,7 +110,7 @@ SPOKEN = [
 def _telling(value: str) -> set[str]:
     """The words of a value that must not stay."""
     empty = {"as", "in", "at", "dot", "the", "of", "for", "slash", "is"}
-    return {w for w in re.findall(r"\w+", value.lower())} - empty
+    return set(re.findall(r"\w+", value.lower())) - empty
 
 
 def _plain(text: str) -> str:
@@ -134,7 +134,7 @@ def test_a_value_is_gone_however_it_is_said(
 def test_a_value_is_gone_as_a_small_recogniser_writes_it(
     redactor: PresidioRedactor, question: str, answer: str, entity: str
 ) -> None:
-    if "." in answer and any(c.isdigit() for c in answer) or "@" in answer or "/" in answer:
+    if any(c.isdigit() for c in answer) or "@" in answer:
         pytest.skip("only written with marks")
     plain = " ".join(re.sub(r"[^\w\s{}']", " ", answer).lower().split())
     redacted = redactor.redact(dialogue(question.lower().rstrip("?"), _plain(plain)))

@@ -1,7 +1,7 @@
 """Redaction: PHI in a call found, replaced by ``<TYPE_n>``, and told with times to mute.
 
-``Redactor`` is the interface, ``PresidioRedactor`` the default: presidio-analyzer with a registry of
-this product's recognizers, a spaCy pipeline trained here, and presidio-anonymizer's operators.
+``Redactor`` is the interface, ``PresidioRedactor`` the default: presidio-analyzer with a registry
+of this product's recognizers, a spaCy pipeline trained here, and presidio-anonymizer's operators.
 """
 
 from __future__ import annotations

@@ -13,8 +13,10 @@ RECOGNIZER = "spoken_ages"
 
 _LOWEST, _HIGHEST = 90, 119
 _PEOPLE = frozenset(
-    "i he she who mother father mom mum dad mama papa daddy grandma grandpa grandmother grandfather nana "
-    "granny husband wife aunt uncle patient they sister brother mother's nan gran momma lady woman man".split()
+    "i he she who mother father mom mum dad mama papa daddy grandma grandpa grandmother "
+    "grandfather nana "
+    "granny husband wife aunt uncle patient they sister brother mother's nan gran momma lady "
+    "woman man".split()
 )
 _SUBJECTS = frozenset(
     "i'm he's she's who's im hes shes mom's mum's dad's mother's father's i".split()

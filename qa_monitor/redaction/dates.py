@@ -8,7 +8,15 @@ from qa_monitor.calls import EntityType
 from qa_monitor.redaction.calltext import CallText, Found
 from qa_monitor.redaction.spoken import FILLERS, ORDINALS, Run, number_at
 
-__all__ = ["HOLIDAY_WORDS", "MONTHS", "find_dates", "numeric_date", "spoken_numeric_date"]
+__all__ = [
+    "HOLIDAY_WORDS",
+    "MONTHS",
+    "WEEKDAYS",
+    "find_dates",
+    "is_counted",
+    "numeric_date",
+    "spoken_numeric_date",
+]
 
 RECOGNIZER = "spoken_dates"
 
@@ -21,46 +29,61 @@ MONTHS = (
     | {"sept": 9, "febuary": 2, "janurary": 1}
 )
 # Month names that are ordinary words or first names: they need a day, a year or a preposition.
-_AMBIGUOUS_MONTHS = {"may", "march", "mar", "jan", "dec", "sep", "nov", "jun", "jul", "oct", "apr", "feb", "aug", "april", "june", "august"}  # fmt: skip
+_AMBIGUOUS_MONTHS = frozenset(
+    "may march april june august jan feb mar apr jun jul aug sep oct nov dec".split()
+)
 _FIRST_NAME_MONTHS = {"april", "june", "august"}
-_WEEKDAYS = frozenset("monday tuesday wednesday thursday friday saturday sunday mon tues tue wed thurs thu fri".split())  # fmt: skip
+WEEKDAYS = frozenset(
+    "monday tuesday wednesday thursday friday saturday sunday "
+    "mon tues tue wed thurs thu fri".split()
+)
 _MONTH_PREPOSITIONS = frozenset(
-    "in since last until till by early late mid this next of from during before after through around "
+    "in since last until till by early late mid this next of from during before after through "
+    "around "
     "every for end beginning middle and or between".split()
 )
+_SURE_PREPOSITIONS = frozenset("in since last until till of during through".split())
 # What follows an ordinal that counts or names something else.
 _ORDINAL_NOUNS = frozenset(
     "time times floor one ones day week weekend visit dose doses grade trimester degree toe toes "
-    "finger metacarpal metatarsal person child kid baby pregnancy attempt call opinion line step street "
-    "st avenue ave road set round test shot cycle month year quarter leg place part thing half try party "
+    "finger metacarpal metatarsal person child kid baby pregnancy attempt call opinion line step "
+    "street "
+    "st avenue ave road set round test shot cycle month year quarter leg place part thing half "
+    "try party "
     "nerve rib lumbar molar course hospital hand cousin husband wife appointment option question "
     "pill tablet page letter name digit number stage phase attack surgery operation opinions base "
     "row door house building entrance left right choice aid responder medication injection vaccine "
     "booster session symptom episode stent infection night morning attempt date son daughter "
-    "medicine doctor reason couple few bit sign sample sound heart class language generation nature "
-    "grader mtp graders ray man lady guy woman glass century edition birthday anniversary or and stroke thought".split()
+    "medicine doctor reason couple few bit sign sample sound heart class language generation "
+    "nature "
+    "grader mtp graders ray man lady guy woman glass century edition birthday anniversary or and "
+    "stroke thought".split()
 )
 _DATE_PREPOSITIONS = frozenset(
-    "on by until till til from since before after for through thru between to of and or dated around not "
+    "on by until till til from since before after for through thru between to of and or dated "
+    "around not "
     "the".split()
 )
 # Words after which a bare "first", "second" or "third" still is a day of the month.
 _DAY_FOLLOWERS = frozenset(
-    "at is was works and or if then so we i you to through but because of around between please for "
+    "at is was works and or if then so we i you to through but because of around between please "
+    "for "
     "that he she they it with in".split()
 )
 _LINKING_VERBS = frozenset(
-    "is was are were be been being am isn't wasn't it's that's this that he's she's you're i'm we're "
+    "is was are were be been being am isn't wasn't it's that's this that he's she's you're i'm "
+    "we're "
     "they're than like as just only".split()
 )
-_HOLIDAYS = {
-    ("labor", "day"), ("labour", "day"), ("memorial", "day"), ("christmas", "eve"), ("christmas", "day"),
-    ("new", "year's", "eve"), ("new", "year's", "day"), ("new", "years", "eve"), ("new", "years", "day"),
-    ("new", "year's"), ("valentine's", "day"), ("valentines", "day"), ("veterans", "day"), ("mother's", "day"),
-    ("father's", "day"), ("boxing", "day"), ("thanksgiving",), ("christmas",), ("halloween",),
-    ("independence", "day"), ("st", "patrick's", "day"), ("easter", "sunday"), ("easter", "monday"),
-    ("good", "friday"), ("easter",),
-}  # fmt: skip
+_HOLIDAYS = frozenset(
+    tuple(holiday.split())
+    for holiday in (
+        "labor day|labour day|memorial day|christmas eve|christmas day|new year's eve|"
+        "new year's day|new years eve|new years day|new year's|valentine's day|valentines day|"
+        "veterans day|mother's day|father's day|boxing day|thanksgiving|christmas|halloween|"
+        "independence day|st patrick's day|easter sunday|easter monday|good friday|easter"
+    ).split("|")
+)
 _HOLIDAY_HEADS = {words[0] for words in _HOLIDAYS}
 HOLIDAY_WORDS = frozenset(word for words in _HOLIDAYS for word in words)
 """Words of holidays: a date that the calendar rules do not know may hold one."""
@@ -182,7 +205,8 @@ _COUNTED = frozenset(
     "thousand hundred percent o'clock am pm".split()
 )
 _UNITS_AFTER_SHORT_YEAR = frozenset(
-    "dollars pills tablets milligrams mg weeks days months years hours minutes percent o'clock am pm "
+    "dollars pills tablets milligrams mg weeks days months years hours minutes percent o'clock "
+    "am pm "
     "thirty fifteen forty oh".split()
 )
 
@@ -289,7 +313,7 @@ def _month_first(call: CallText, index: int, turn: int) -> _Match | None:
                 return index, index, 0.55, _key(month, None, None)
             return None
         if word in {"may", "march"}:
-            if not is_told and before not in {"in", "since", "last", "until", "till", "of", "during", "through"}:  # fmt: skip
+            if not is_told and before not in _SURE_PREPOSITIONS:
                 return None
             if call.norm(index + 1, turn) in {"i", "we", "you", "be", "have", "not"}:
                 return None
@@ -299,7 +323,7 @@ def _month_first(call: CallText, index: int, turn: int) -> _Match | None:
 
 
 def _is_date_number(call: CallText, index: int, turn: int) -> bool:
-    """Whether a cardinal after "may" is a day: "May 3", "born may three", not "it may two ..."."""
+    """Whether a cardinal after "may" is a day: "May 3", "born may three"."""
     return call.tokens[index].is_capitalised or call.norm(index - 1, turn) in (
         _DATE_PREPOSITIONS | _MONTH_PREPOSITIONS | {"is", "born", "it's", ",", ""}
     )
@@ -348,7 +372,8 @@ def _day_first(call: CallText, index: int, turn: int) -> _Match | None:
     return _bare_ordinal(call, index, day_at, day, turn, has_article=has_article)
 
 
-def _is_counted(word: str) -> bool:
+def is_counted(word: str) -> bool:
+    """Whether an ordinal before ``word`` counts it: "the fourth finger"."""
     return word in _ORDINAL_NOUNS or word.removesuffix("s") in _ORDINAL_NOUNS
 
 
@@ -357,24 +382,25 @@ def _bare_ordinal(
 ) -> _Match | None:
     following = call.norm(day.after, turn)
     before = call.norm(index - 1, turn)
-    if following == "-" or (_is_counted(following) and following not in {"or", "and"}):
+    if following == "-" or (is_counted(following) and following not in {"or", "and"}):
         return None
     if following in {"or", "and"}:
         # "the fourth and fifth fingers"
         second = _day(call, day.after + 1, turn)
-        if second is not None and second.is_ordinal and _is_counted(call.norm(second.after, turn)):
+        if second is not None and second.is_ordinal and is_counted(call.norm(second.after, turn)):
             return None
     key = _key(None, day.value, None)
-    has_weekday = before in _WEEKDAYS or (before == "," and call.norm(index - 2, turn) in _WEEKDAYS)
+    has_weekday = before in WEEKDAYS or (before == "," and call.norm(index - 2, turn) in WEEKDAYS)
     if has_weekday:
         return index, day.after - 1, 0.9, key
     is_end = not following or not following[0].isalnum()
     if day.value <= 3:
         if not has_article:
             return None
-        if before in _DATE_PREPOSITIONS - {"the", "to", "of", "and", "or"}:
-            if is_end or following in _DAY_FOLLOWERS or following in MONTHS:
-                return index, day.after - 1, 0.8, key
+        if before in _DATE_PREPOSITIONS - {"the", "to", "of", "and", "or"} and (
+            is_end or following in _DAY_FOLLOWERS or following in MONTHS
+        ):
+            return index, day.after - 1, 0.8, key
         if is_end and before and before not in _LINKING_VERBS and before[0].isalpha():
             # "I'm putting the first.", "Dr. Whitlock sent it the third, but ..."
             return index, day.after - 1, 0.5, key
@@ -461,7 +487,7 @@ def _with_weekday(call: CallText, first: int, turn: int, lowest: int) -> int:
     position = first - 1
     if position > lowest and call.norm(position, turn) in {",", "the"}:
         position -= 1
-    if position < lowest or call.norm(position, turn) not in _WEEKDAYS:
+    if position < lowest or call.norm(position, turn) not in WEEKDAYS:
         return first
     if position > lowest and call.norm(position - 1, turn) in {"next", "this", "last"}:
         position -= 1

@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from qa_monitor.calls import EntityType
+from qa_monitor.calls import EntityType, Role
 from qa_monitor.redaction.calltext import CallText
 from qa_monitor.redaction.settings import RecognizerSettings
 
-__all__ = ["Cue", "Expectation", "expectations", "find_cues"]
+__all__ = ["Cue", "Expectation", "asked_for", "expectations", "find_cues"]
 
 _REACH_BACK_TURNS = 4
 _REACH_TOKENS = 24
 _REACH_AFTER_TOKENS = 6
 _ASKS = re.compile(
-    r"\?|\b(?:what(?:'s| is| was)|which|who(?:'s| is| am| have|'ve)?|can i|could i|may i|can you|could you|would you|"
-    r"i(?:'ll)? need|i'll just need|give me|tell me|verify|confirm|spell|how do you|do you have|have you got|let me get|"
-    r"let me have|and the|and your|your|need|read me|starting with|can we|take)\b"
+    r"\?|\b(?:what(?:'s| is| was)|which|who(?:'s| is| am| have|'ve)?|can i|could i|may i|can you"
+    r"|could you|would you|i(?:'ll)? need|i'll just need|give me|tell me|verify|confirm|spell"
+    r"|how do you|do you have|have you got|let me get|let me have|and the|and your|your|need"
+    r"|read me|starting with|can we|take)\b"
 )
 
 
@@ -59,6 +60,25 @@ def find_cues(call: CallText, settings: RecognizerSettings) -> list[list[Cue]]:
             kept.append(cue)
         by_turn.append(kept)
     return by_turn
+
+
+# Questions so narrow that any fragment of the right kind answers them.
+_NARROW = {
+    EntityType.DATE: re.compile(r"\bbirth|\bborn\b|\bd[. ]?o[. ]?b\b"),
+    EntityType.LOCATION: re.compile(r"\bpost ?codes?\b|\bpostal\b|\bzip"),
+    EntityType.PERSON: re.compile(r"name\b|\bspell"),
+}
+
+
+def asked_for(call: CallText, turn: int) -> frozenset[EntityType]:
+    """What the other speaker asked for just before ``turn``: a birth date, postcode or name."""
+    asked = turn - 1
+    if asked < 0 or call.speakers[asked] == call.speakers[turn] or call.roles[turn] is Role.AGENT:
+        return frozenset()
+    start, end = call.turn_starts[asked], call.turn_ends[asked]
+    if _ASKS.search(call.folded, start, end) is None:
+        return frozenset()
+    return frozenset(t for t, pattern in _NARROW.items() if pattern.search(call.folded, start, end))
 
 
 def expectations(call: CallText, cues: list[list[Cue]], first: int, last: int) -> list[Expectation]:

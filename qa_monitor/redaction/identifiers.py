@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.calltext import CallText, Found
-from qa_monitor.redaction.dates import find_dates, spoken_numeric_date
-from qa_monitor.redaction.expectation import Cue, Expectation, expectations
+from qa_monitor.redaction.dates import MONTHS, find_dates, spoken_numeric_date
+from qa_monitor.redaction.expectation import Cue, Expectation, asked_for, expectations
 from qa_monitor.redaction.settings import RecognizerSettings
-from qa_monitor.redaction.spoken import FILLERS, Run, Unit, find_runs
+from qa_monitor.redaction.spoken import FILLERS, ORDINALS, Run, Unit, find_runs
 from qa_monitor.redaction.web import find_web_addresses
+from qa_monitor.redaction.words import is_common
 
 __all__ = ["find_identifiers"]
 
@@ -38,9 +39,12 @@ _CLOCK_LIKE = frozenset({EntityType.ACCOUNT, EntityType.OTHER_ID, EntityType.LIC
 _TIMES = re.compile(r"(?:[1-9]|1[0-2])(?:0[0-9]|[1-5][0-9])")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _FEVER = re.compile(r"(?:3[5-9]|4[01]|9[5-9]|10[0-6])\d")
+_AFTER_A_PIECE = frozenset("not yes no right correct at and sorry yeah".split())
 _IDLE = FILLERS | frozenset(
-    "yes yeah yep no okay ok right and then it's its that's is sorry correct so the um well ma'am sir "
-    "please again thank you thanks oh hold on wait one sec minute got it perfect sure alright i".split()
+    "yes yeah yep no okay ok right and then it's its that's is sorry correct so the um well "
+    "ma'am sir "
+    "please again thank you thanks oh hold on wait one sec minute got it perfect sure alright "
+    "i".split()
 )
 
 
@@ -76,7 +80,63 @@ def find_identifiers(
         is_cut = run.first in taken or run.last in taken
         for part in _outside(run, taken) if is_cut else [run]:
             judged.append((part, _classify(call, part, cues, settings, memory)))
-    return [found for _, found in judged if found is not None] + _misheard(call, judged, settings)
+    found = [result for _, result in judged if result is not None]
+    return [
+        *(_with_letter_groups(call, f) for f in found),
+        *_misheard(call, judged, settings),
+        *_pieces_of_dates(call),
+    ]
+
+
+def _with_letter_groups(call: CallText, found: Found) -> Found:
+    """``found`` with groups of letters beside it that were written as a word: "bt", "pq"."""
+    if found.context not in {"question before", "words before"} or found.entity_type not in (
+        _CODES | {EntityType.LOCATION}
+    ):
+        return found
+    indices = call.tokens_between(found.start, found.end)
+    turn = call.tokens[indices.start].turn
+    first, last = indices.start, indices.stop - 1
+    if _is_letter_group(call, first - 1, turn):
+        first -= 1
+    if _is_letter_group(call, last + 1, turn):
+        last += 1
+    return replace(found, start=call.tokens[first].start, end=call.tokens[last].end)
+
+
+def _is_letter_group(call: CallText, index: int, turn: int) -> bool:
+    word = call.norm(index, turn)
+    return 2 <= len(word) <= 3 and word.isalpha() and word not in FILLERS and not is_common(word)
+
+
+def _pieces_of_dates(call: CallText) -> list[Found]:
+    """Months and ordinals in answers to a question for a birth date, however they are strewn."""
+    pieces: list[Found] = []
+    for turn, indices in enumerate(call.turn_tokens):
+        if EntityType.DATE not in asked_for(call, turn):
+            continue
+        for index in indices:
+            word = call.norm(index, turn)
+            is_piece = word in MONTHS or word in ORDINALS or word[:-2].isdigit()
+            if not is_piece or call.norm(index - 1, turn) in {"one", "a", "just", "i"}:
+                continue
+            if word in {"may", "mar", "second"} and call.norm(index + 1, turn) in {
+                "i",
+                "we",
+                "you",
+            }:
+                continue
+            pieces.append(
+                Found(
+                    start=call.tokens[index].start,
+                    end=call.tokens[index].end,
+                    entity_type=EntityType.DATE,
+                    score=0.55,
+                    recognizer=RECOGNIZER,
+                    context="question before",
+                )
+            )
+    return pieces
 
 
 def _misheard(
@@ -216,7 +276,7 @@ def _fit(call: CallText, entity_type: EntityType, run: Run, settings: Recognizer
             return 1.0
         if len(chars) == 4 and chars[:2] in {"19", "20"}:
             return 0.7
-        return 0.55 if digits <= 8 else 0.2
+        return 0.7 if digits <= 8 else 0.2
     if entity_type in {EntityType.PHONE, EntityType.FAX}:
         if letters:
             return 0.0
@@ -262,15 +322,21 @@ def _choose(
     memory: _Memory,
 ) -> tuple[EntityType, float, str] | None:
     is_year = run.singles == 0 and run.letters == 0 and _YEAR.fullmatch(run.chars) is not None
+    asked = asked_for(call, run.turn)
     best: tuple[EntityType, float, str] | None = None
     for expectation in expected:
         fit = _fit(call, expectation.entity_type, run, settings)
         if is_year and expectation.entity_type is not EntityType.DATE:
             fit -= 0.35
+        is_narrow = expectation.entity_type in asked and expectation.reason == "question before"
+        if is_narrow and expectation.entity_type is EntityType.PERSON and run.digits == 0:
+            fit = max(fit, 0.7 if run.chars not in {"a", "i"} else 0.0)
         if fit <= 0.0:
             continue
         strength = expectation.strength
-        if not _is_answer(call, run, expectation):
+        if is_narrow:
+            strength = max(strength, 0.75)
+        elif not _is_answer(call, run, expectation):
             strength -= 0.45
         score = fit * strength
         if best is None or score > best[1]:
@@ -400,6 +466,11 @@ def _continuation(
         return None
     if turns == 0 and tokens <= _CONTINUATION_TOKENS and (is_said_by_digit or _is_bare(call, run)):
         return memory.entity_type, 0.6, "goes on"
+    if 0 < turns <= 2 and len(chars) == 2 and run.singles == 2 and _is_first(call, run):
+        # "Nine seven, not seven nine."
+        following = call.norm(run.last + 1, run.turn)
+        if not following or not following[0].isalnum() or following in _AFTER_A_PIECE:
+            return memory.entity_type, 0.55, "goes on"
     if 0 < turns <= _CONTINUATION_TURNS and (
         (is_said_by_digit and (len(chars) >= 4 or (len(chars) == 3 and _is_first(call, run))))
         or _is_bare(call, run)

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.calltext import CallText, Found
-from qa_monitor.redaction.dates import HOLIDAY_WORDS, MONTHS
+from qa_monitor.redaction.dates import HOLIDAY_WORDS, MONTHS, WEEKDAYS, is_counted
 from qa_monitor.redaction.expectation import Cue
 from qa_monitor.redaction.names import NO_NAMES, TITLES
 from qa_monitor.redaction.settings import RecognizerSettings
-from qa_monitor.redaction.spoken import number_at
+from qa_monitor.redaction.spoken import ORDINALS, number_at
 from qa_monitor.redaction.words import NAME_WORDS, TALK, is_common
 
 __all__ = ["plausible_entity"]
@@ -22,18 +22,36 @@ _DATE_WORDS = MONTHS.keys() | HOLIDAY_WORDS
 def plausible_entity(
     call: CallText, cues: list[list[Cue]], settings: RecognizerSettings, found: Found
 ) -> Found | None:
-    """``found`` as the pipeline found it, cut to size, or ``None`` where its words speak against it."""
+    """``found`` as the pipeline found it, cut to size; ``None`` where its words deny it."""
     indices = call.tokens_between(found.start, found.end)
     if not indices:
         return None
     if found.entity_type is EntityType.DATE:
-        is_date = any(call.tokens[i].norm in _DATE_WORDS for i in indices)
-        return found if is_date else None
+        return found if _is_date(call, cues, indices) else None
     if found.entity_type is EntityType.LOCATION:
         return found if _is_place(call, cues, settings, indices) else None
     if found.entity_type is EntityType.PERSON:
         return _person(call, settings, found, indices)
     return found
+
+
+def _is_date(call: CallText, cues: list[list[Cue]], indices: range) -> bool:
+    if any(call.tokens[i].norm in _DATE_WORDS for i in indices):
+        return True
+    turn = call.tokens[indices.start].turn
+    following = call.norm(indices.stop, turn)
+    has_ordinal = any(ORDINALS.get(call.tokens[i].norm, 0) > 3 for i in indices)
+    has_weekday = any(call.tokens[i].norm in WEEKDAYS for i in indices)
+    if (has_ordinal or (has_weekday and len(indices) > 1)) and not is_counted(following):
+        return True
+    has_number = any(
+        call.tokens[i].norm in ORDINALS or number_at(call, i, turn) is not None for i in indices
+    )
+    return has_number and any(
+        cue.entity_type is EntityType.DATE
+        for asked in range(max(0, turn - _ASKED_TURNS), turn + 1)
+        for cue in cues[asked]
+    )
 
 
 def _is_place(

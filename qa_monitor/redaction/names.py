@@ -17,38 +17,42 @@ __all__ = ["NO_NAMES", "TITLES", "extend_names", "find_introduced_names", "find_
 RECOGNIZER = "introduced_names"
 
 TITLES = frozenset(
-    "mr mrs ms miss mister missus dr doctor professor prof madame nurse sister father pastor reverend rev "
-    "officer deputy captain sergeant madam auntie aunt uncle detective señor señora senora senor rabbi imam lord lady sir".split()
+    "mr mrs ms miss mister missus dr doctor professor prof madame nurse sister father pastor "
+    "reverend rev "
+    "officer deputy captain sergeant madam auntie aunt uncle detective señor señora senora senor "
+    "rabbi imam lord lady sir".split()
 )
 _SURE_TITLES = frozenset(
     "mr mrs ms miss mister missus dr professor prof reverend rev señor señora senora senor".split()
 )
-_INTRODUCTIONS = re.compile(
-    r"(?:(?:first |last |full |maiden |middle |given |family |sur|fore|the |his |her |my |your )name(?:'s|s)?(?: is| was|'s| here is|,)?"
-    r"|name(?:'s| is| was|:)|my name|surname(?: is)?|named|name of|this is|it's|i am|i'm|you're speaking with|you're speaking to|"
-    r"you are speaking with|you've got|speaking with|speak with|speak to|talk to|talking to|ask for|asking for|asked for|call me|"
-    r"goes by|go by|known as|called|wife is|husband is|son is|daughter is|mother is|father is|"
-    r"that's|my (?:wife|husband|son|daughter|mother|father|mom|mum|dad|sister|brother|partner|boss|neighbor|neighbour|friend|aunt|uncle|cousin|niece|nephew|grandson|granddaughter|carer|caregiver|girlfriend|boyfriend|fiance|fiancee)"
-    r"|hi|hello|hey|thanks|thank you|bye|goodbye|sorry|okay|tell|with|from|for|by|spelled|is)$"
+_NAME_IS = r"name(?:'s|s)?(?: is| was|:)|name|surname(?: is)?|forename(?: is)?|named|name of"
+_SPEAKING_WITH = (
+    r"you(?:'re| are) speaking (?:with|to)|you've got|speaking with|ask(?:ed)? for|call me"
+    r"|goes by|go by"
 )
-_STRONG_INTRODUCTIONS = re.compile(
-    r"(?:name(?:'s|s)?(?: is| was|'s|:)|my name|surname(?: is)?|forename(?: is)?|named|name of|first name|last name|full name|maiden name|middle name|"
-    r"you're speaking with|you're speaking to|you are speaking with|you've got|speaking with|ask for|asked for|call me|goes by|go by|my name is)$"
+_INTRODUCTIONS = re.compile(
+    rf"(?:\b(?:my|first|last|full|maiden|middle|lady|a|the|his|her|your) )?"
+    rf"\b(?:{_NAME_IS}|{_SPEAKING_WITH})$"
 )
 _ASKS_AGENT = re.compile(
-    r"\byour (?:first |last |full )?name|\bwho(?:'s| is| are| am|'m)? (?:this|i|you|that)\b|\bspell your"
+    r"\byour (?:first |last |full )?name|\bspell your"
+    r"|\bwho(?:'s| is| are| am|'m)? (?:this|i|you|that)\b"
 )
 _LONGEST_NAME = 4
 _GREETING_TOKENS = 12
 _PLACE_PREPOSITIONS = frozenset("in at from to near on out over through outside".split())
 # Capitalised by rule, and nobody's name.
 NO_NAMES = frozenset(
-    "monday tuesday wednesday thursday friday saturday sunday mondays tuesdays wednesdays thursdays "
+    "monday tuesday wednesday thursday friday saturday sunday mondays tuesdays wednesdays "
+    "thursdays "
     "fridays saturdays sundays english spanish french german mandarin cantonese vietnamese korean "
-    "japanese chinese russian polish portuguese italian arabic somali tagalog creole hindi urdu punjabi "
-    "american african asian european british irish scottish welsh mexican canadian indian christmas "
+    "japanese chinese russian polish portuguese italian arabic somali tagalog creole hindi urdu "
+    "punjabi "
+    "american african asian european british irish scottish welsh mexican canadian indian "
+    "christmas "
     "easter thanksgiving halloween ramadan internet bluetooth wifi iphone android facebook youtube "
-    "velcro kleenex vaseline bandaid heimlich achilles pap covid medicare medicaid xray i'd i'll i'm "
+    "velcro kleenex vaseline bandaid heimlich achilles pap covid medicare medicaid xray i'd i'll "
+    "i'm "
     "i've i catholic christian muslim jewish baptist methodist".split()
 )
 _NAME_PARTICLES = frozenset(
@@ -191,7 +195,7 @@ def _after_introductions(call: CallText, turn: int) -> list[Found]:
         if not lead:
             continue
         is_name = not is_common(_bare(token))
-        strong = _STRONG_INTRODUCTIONS.search(lead)
+        strong = _INTRODUCTIONS.search(lead)
         if strong is not None and (is_name or token.is_capitalised):
             found.append(_found(call, index, _extend(call, index, turn), 0.8, "introduction"))
         elif (
@@ -224,7 +228,7 @@ def _is_introduction(call: CallText, index: int, turn: int) -> bool:
 
 
 def _before_speaking(call: CallText, turn: int) -> list[Found]:
-    """ "Tom speaking", "Adeyemi here" at the end of a greeting."""
+    """Names before "speaking" and "here" in a greeting."""
     found: list[Found] = []
     for index in call.turn_tokens[turn]:
         if call.norm(index, turn) not in {"speaking", "here"}:

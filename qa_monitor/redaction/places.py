@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.calltext import CallText, Found
 from qa_monitor.redaction.expectation import Cue
+from qa_monitor.redaction.settings import RecognizerSettings
 from qa_monitor.redaction.spoken import Run, find_runs
 from qa_monitor.redaction.words import TALK, is_common
 
 __all__ = ["find_addresses", "find_named_places"]
 
 _STREETS = frozenset(
-    "street st avenue ave av road rd drive lane ln boulevard blvd court ct terrace parkway pkwy highway hwy "
+    "street st avenue ave av road rd drive lane ln boulevard blvd court ct terrace parkway pkwy "
+    "highway hwy "
     "trail crescent gardens grove mews close walk row branch fork pike alley plaza wharf turnpike "
     "circle cir square loop parade rise expressway freeway route wynd causeway bypass".split()
 )
 _WEAK_STREETS = frozenset(
-    "way place hill park green view run point creek bend ridge hollow valley cove landing path crossing".split()
+    "way place hill park green view run point creek bend ridge hollow valley cove landing path "
+    "crossing".split()
 )
 _SURE_STREETS = frozenset(
-    "street avenue ave road rd lane boulevard blvd parkway pkwy highway hwy crescent terrace".split()
+    "street avenue ave road rd lane boulevard blvd parkway pkwy highway hwy crescent "
+    "terrace".split()
 )
 _IN_STREETS = frozenset(
     "the old new st over under up down right out house line end first second third fourth".split()
 )
 _COUNTED = frozenset(
-    "dollars dollar hundred percent degrees milligrams point years days weeks months hours minutes people".split()
+    "dollars dollar hundred percent degrees milligrams point years days weeks months hours "
+    "minutes people".split()
 )
 # Ordinary words that streets are called by.
 _NAME_LIKE = frozenset(
-    "mill fork oak pine hill spring river lake creek park church school main forest garden orchard meadow "
-    "valley ridge stone bridge market water front station high canal chestnut walnut cherry maple elm "
+    "mill fork oak pine hill spring river lake creek park church school main forest garden "
+    "orchard meadow "
+    "valley ridge stone bridge market water front station high canal chestnut walnut cherry "
+    "maple elm "
     "willow cedar rose green fox bear wolf eagle buck dry cold union branch".split()
 )
 _INNER = frozenset(
@@ -38,29 +47,22 @@ _INNER = frozenset(
 )
 _LONGEST_STREET = 4
 _ORG_KINDS = frozenset(
-    "clinic hospital pharmacy surgery hospice infirmary dispensary chemist chemists orthopedics orthopaedics cardiology pediatrics "
-    "paediatrics dermatology oncology radiology urology neurology gastroenterology dental dentistry "
-    "physicians associates partners medical healthcare health hospitals clinics imaging rehab insurance "
-    "mutual practice center centre university college school church elementary academy labs laboratories".split()
+    "clinic hospital pharmacy surgery hospice infirmary dispensary chemist chemists orthopedics "
+    "orthopaedics cardiology pediatrics "
+    "paediatrics dermatology oncology radiology urology neurology gastroenterology dental "
+    "dentistry "
+    "physicians associates partners medical healthcare health hospitals clinics imaging rehab "
+    "insurance "
+    "mutual practice center centre university college school church elementary academy labs "
+    "laboratories".split()
 )
 _ORG_TAILS = frozenset(
-    "center centre clinic group hospital associates partners services system practice pharmacy care "
-    "specialists institute team network surgery plan plus advantage insurance department foundation therapy "
+    "center centre clinic group hospital associates partners services system practice pharmacy "
+    "care "
+    "specialists institute team network surgery plan plus advantage insurance department "
+    "foundation therapy "
     "women's children's family community medical health healthcare imaging".split()
 )
-CHAINS = (
-    "walgreens", "cvs", "rite aid", "walmart", "costco", "kroger", "publix", "h-e-b", "h e b", "heb", "boots",
-    "superdrug", "lloyds pharmacy", "lloydspharmacy", "aetna", "cigna", "humana", "anthem", "kaiser permanente", "kaiser",
-    "united healthcare", "unitedhealthcare", "united health care", "unitedhealth", "blue cross blue shield", "blue cross", "blue shield",
-    "bcbs", "molina", "centene", "wellcare", "oscar health", "bupa", "axa", "vitality", "express scripts", "optum",
-    "optumrx", "caremark", "quest diagnostics", "labcorp", "lab corp", "quest", "mayo clinic", "cleveland clinic", "johns hopkins", "safeway",
-    "albertsons", "walgreen's", "duane reade", "meijer", "wegmans", "target", "sam's club", "amazon pharmacy", "capsule",
-    "piggly wiggly", "dollar general", "fedex", "usps", "u p s", "home depot", "lowe's", "tesco", "sainsbury's", "asda", "morrisons",
-    "highmark", "emblem health", "emblemhealth", "healthfirst", "tufts health plan", "harvard pilgrim", "premera", "regence", "ambetter", "aarp",
-    "delta dental", "metlife", "guardian", "carefirst", "care first", "scan health plan", "health net", "amerigroup", "wellpoint", "hy-vee",
-)  # fmt: skip
-"""Companies that callers and agents name most; "target" and the like need more than the word."""
-_AMBIGUOUS_CHAINS = frozenset({"target", "boots", "quest", "guardian", "vitality", "capsule", "kaiser", "anthem", "lab corp", "optum"})  # fmt: skip
 
 
 def find_addresses(call: CallText, cues: list[list[Cue]]) -> list[Found]:
@@ -209,7 +211,7 @@ def _streets(call: CallText) -> list[Found]:
 
 
 def _inner_addresses(call: CallText, found: list[Found], cues: list[list[Cue]]) -> list[Found]:
-    """ "Apartment four b" and the like beside an address or where one was asked for."""
+    """Apartment and suite numbers beside an address or where one was asked for."""
     inner: list[Found] = []
     by_turn: dict[int, list[Found]] = {}
     for f in found:
@@ -249,13 +251,30 @@ def _inner_addresses(call: CallText, found: list[Found], cues: list[list[Cue]]) 
     return inner
 
 
-def find_named_places(call: CallText) -> list[Found]:
+def extend_places(call: CallText, found: list[Found]) -> list[Found]:
+    """``found`` with house numbers right before a place taken into it: "410 Bloomfield"."""
+    runs = {run.last: run for run in find_runs(call) if run.digits and run.digits <= 5}
+    extended: list[Found] = []
+    for f in found:
+        if f.entity_type is EntityType.LOCATION and (
+            (indices := call.tokens_between(f.start, f.end))
+            and (run := runs.get(indices.start - 1)) is not None
+            and run.turn == call.tokens[indices.start].turn
+            and call.tokens[indices.start].is_word
+        ):
+            extended.append(replace(f, start=call.tokens[run.first].start))
+        else:
+            extended.append(f)
+    return extended
+
+
+def find_named_places(call: CallText, settings: RecognizerSettings) -> list[Found]:
     """Well-known chains, and capitalised names that end in a word such as "Clinic"."""
     found: list[Found] = []
     for turn, indices in enumerate(call.turn_tokens):
         position = indices.start
         while position < indices.stop:
-            end = _chain_end(call, position, turn)
+            end = _chain_end(call, position, turn, settings)
             if end is None:
                 end = _capitalised_org_end(call, position, turn, indices.start)
             if end is None:
@@ -276,19 +295,12 @@ def find_named_places(call: CallText) -> list[Found]:
     return found
 
 
-_CHAIN_WORDS = {tuple(chain.replace("-", " - ").split()) for chain in CHAINS}
-_CHAIN_HEADS = {words[0] for words in _CHAIN_WORDS}
-
-
-def _chain_end(call: CallText, index: int, turn: int) -> int | None:
-    if call.norm(index, turn) not in _CHAIN_HEADS:
-        return None
-    for length in (5, 4, 3, 2, 1):
-        words = tuple(call.norm(index + i, turn) for i in range(length))
-        if words in _CHAIN_WORDS:
-            if " ".join(words) in _AMBIGUOUS_CHAINS and not call.tokens[index].is_capitalised:
+def _chain_end(call: CallText, index: int, turn: int, settings: RecognizerSettings) -> int | None:
+    for words in settings.chains.get(call.norm(index, turn), ()):
+        if all(call.norm(index + i, turn) == word for i, word in enumerate(words)):
+            if words in settings.ordinary_chains and not call.tokens[index].is_capitalised:
                 return None
-            end = index + length
+            end = index + len(words)
             if call.norm(end, turn) in {"pharmacy", "pharmacies", "health", "insurance"}:
                 end += 1
             return end
@@ -297,10 +309,14 @@ def _chain_end(call: CallText, index: int, turn: int) -> int | None:
 
 # What stands before "pharmacy" or "hospital" without naming one.
 _NO_ORG_NAMES = frozenset(
-    "local same new other hospital mail order different nearest closest retail specialty usual regular "
-    "which what any preferred outside compounding online one big little good next nearby in at to or and "
-    "of for is was after another home small every with call called calling like no not don't nice use "
-    "from by on outpatient inpatient community public private emergency main whole old actual current "
+    "local same new other hospital mail order different nearest closest retail specialty usual "
+    "regular "
+    "which what any preferred outside compounding online one big little good next nearby in at "
+    "to or and "
+    "of for is was after another home small every with call called calling like no not don't "
+    "nice use "
+    "from by on outpatient inpatient community public private emergency main whole old actual "
+    "current "
     "previous last first right wrong".split()
 )
 

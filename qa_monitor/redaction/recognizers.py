@@ -93,11 +93,11 @@ class CallEngine(NlpEngine):  # type: ignore[misc]
         """Refused, as ``process_text``."""
         raise NotImplementedError("a call is analysed from its artifacts")
 
-    def is_stopword(self, word: str, language: str) -> bool:
+    def is_stopword(self, word: str, language: str) -> bool:  # noqa: ARG002
         """Whether the pipeline counts ``word`` among the stop words."""
         return bool(self._nlp.vocab[word].is_stop)
 
-    def is_punct(self, word: str, language: str) -> bool:
+    def is_punct(self, word: str, language: str) -> bool:  # noqa: ARG002
         """Whether ``word`` is a mark."""
         return bool(self._nlp.vocab[word].is_punct)
 
@@ -131,7 +131,10 @@ class _CallRecognizer(EntityRecognizer):  # type: ignore[misc]
         """Nothing to load."""
 
     def analyze(
-        self, text: str, entities: list[str], nlp_artifacts: CallArtifacts
+        self,
+        text: str,  # noqa: ARG002
+        entities: list[str],
+        nlp_artifacts: CallArtifacts,
     ) -> list[RecognizerResult]:
         """The finder's results; ``text`` is that of the artifacts' call."""
         return [
@@ -169,11 +172,11 @@ class _CallContext(ContextAwareEnhancer):  # type: ignore[misc]
 
     def enhance_using_context(
         self,
-        text: str,
+        text: str,  # noqa: ARG002
         raw_results: list[RecognizerResult],
         nlp_artifacts: CallArtifacts,
-        recognizers: list[EntityRecognizer],
-        context: list[str] | None = None,
+        recognizers: list[EntityRecognizer],  # noqa: ARG002
+        context: list[str] | None = None,  # noqa: ARG002
     ) -> list[RecognizerResult]:
         """``raw_results``, written numbers beside the word "fax" typed as fax numbers."""
         for result in raw_results:
@@ -237,7 +240,7 @@ def build_analyzer(settings: RecognizerSettings, engine: CallEngine) -> Analyzer
             [EntityType.PERSON, EntityType.LOCATION],
             lambda a: find_unknown_names(a.call, settings),
         ),
-        "named_places": ([EntityType.ORGANIZATION], lambda a: find_named_places(a.call)),
+        "named_places": ([EntityType.ORGANIZATION], lambda a: find_named_places(a.call, settings)),
     }
     registry = RecognizerRegistry(supported_languages=[settings.language])
     recognizers: list[EntityRecognizer] = [

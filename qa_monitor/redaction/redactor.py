@@ -20,6 +20,7 @@ from qa_monitor.calls import (
 from qa_monitor.errors import ModelError, QAMonitorError, RedactionError
 from qa_monitor.redaction.calltext import CallText, Found, fold
 from qa_monitor.redaction.names import extend_names
+from qa_monitor.redaction.places import extend_places
 from qa_monitor.redaction.repeats import find_repeats
 from qa_monitor.redaction.settings import load_settings
 from qa_monitor.redaction.spans import Numbering, merge, redacted_words, word_offsets
@@ -121,7 +122,7 @@ class PresidioRedactor:
             return []
         artifacts: CallArtifacts = self._engine.artifacts(call, self._settings)
         found = analyze(self._analyzer, artifacts, self._settings)
-        found = extend_names(call, found, self._settings)
+        found = extend_places(call, extend_names(call, found, self._settings))
         merged = merge(call, found, self._settings)
         if "repeated_values" in self._settings.recognizers:
             repeats = find_repeats(call, merged + found, self._settings)
@@ -141,14 +142,15 @@ class PresidioRedactor:
 
         # The numbered type is presidio's entity, so that its stock operator `replace` writes the
         # placeholder and reports where.
+        numbers = [numbering.number(f.entity_type, canonical.value(f)) for f in found]
         results = [
             RecognizerResult(
-                entity_type=f"{f.entity_type}_{numbering.number(f.entity_type, canonical.value(f))}",
+                entity_type=f"{f.entity_type}_{number}",
                 start=f.start - turn_start,
                 end=f.end - turn_start,
                 score=f.score,
             )
-            for f in found
+            for f, number in zip(found, numbers, strict=True)
         ]
         replaced = self._anonymizer.anonymize(turn.text, results, merge_entities_with_spaces=False)
         items = sorted(replaced.items, key=lambda item: item.start)

@@ -19,16 +19,26 @@ _NAMED = frozenset({EntityType.PERSON, EntityType.ORGANIZATION, EntityType.LOCAT
 _DIGITAL = frozenset(EntityType) - _NAMED - {EntityType.EMAIL, EntityType.URL, EntityType.AGE}
 # Words that many organisations and places share: alone they point at nobody.
 _GENERIC = frozenset(
-    "clinic hospital health center centre medical family care group pharmacy street road avenue drive lane "
-    "north south east west new old saint st county city town lake park general regional community primary "
-    "associates services insurance plan national united first mutual partners system women's children's "
-    "urgent surgery practice physical therapy eye heart dental the of and at on in for a advantage choice "
-    "house room apartment suite unit flat university college school church company department online "
-    "oncology cardiology pediatrics imaging lab labs orthopedics dermatology wellness nursing home court place "
-    "boulevard highway way hill valley river spring springs grove oak pine cedar maple golden blue green red white "
-    "black silver bay beach point bridge mountain rock ridge creek forest field fields lakes high hills village "
-    "state mercy grace hope trinity sunrise harbor harbour summit premier select gold silver bronze basic premium plus "
-    "team line nurse office desk member front central western eastern northern southern grand great little big".split()
+    "clinic hospital health center centre medical family care group pharmacy street road avenue "
+    "drive lane "
+    "north south east west new old saint st county city town lake park general regional "
+    "community primary "
+    "associates services insurance plan national united first mutual partners system women's "
+    "children's "
+    "urgent surgery practice physical therapy eye heart dental the of and at on in for a "
+    "advantage choice "
+    "house room apartment suite unit flat university college school church company department "
+    "online "
+    "oncology cardiology pediatrics imaging lab labs orthopedics dermatology wellness nursing "
+    "home court place "
+    "boulevard highway way hill valley river spring springs grove oak pine cedar maple golden "
+    "blue green red white "
+    "black silver bay beach point bridge mountain rock ridge creek forest field fields lakes "
+    "high hills village "
+    "state mercy grace hope trinity sunrise harbor harbour summit premier select gold silver "
+    "bronze basic premium plus "
+    "team line nurse office desk member front central western eastern northern southern grand "
+    "great little big".split()
 )
 
 
@@ -106,7 +116,7 @@ def _names(
 
 
 def _is_name_here(call: CallText, index: int) -> bool:
-    """Whether an ordinary word stands as a name: capitalised inside a sentence, or after a title."""
+    """Whether an ordinary word stands as a name: a capital in a sentence, or a title before."""
     token = call.tokens[index]
     before = call.norm(index - 1, token.turn)
     if before == ".":
@@ -193,9 +203,10 @@ def _digits(
     """Digits of a value said again, or ahead of it, at least three in a row."""
     values: dict[str, EntityType] = {}
     for f in found:
-        if f.entity_type in _DIGITAL | {EntityType.LOCATION} and f.value and f.value.isalnum():
-            if sum(c.isdigit() for c in f.value) >= 3:
-                values.setdefault(f.value, f.entity_type)
+        value = f.value or ""
+        is_number = value.isalnum() and sum(c.isdigit() for c in value) >= 3
+        if is_number and f.entity_type in _DIGITAL | {EntityType.LOCATION}:
+            values.setdefault(value, f.entity_type)
     if not values:
         return []
     repeats: list[Found] = []
@@ -237,9 +248,9 @@ def _ages(
         words = tuple(
             call.tokens[i].norm for i in range(run.first, run.last + 1) if call.tokens[i].is_word
         )
-        if words in ages and run.first not in covered:
-            if call.norm(run.last + 1, run.turn) not in settings.units_after:
-                repeats.append(_make(call, run.first, run.last, EntityType.AGE, 0.6))
+        is_counting = call.norm(run.last + 1, run.turn) in settings.units_after
+        if words in ages and run.first not in covered and not is_counting:
+            repeats.append(_make(call, run.first, run.last, EntityType.AGE, 0.6))
     return repeats
 
 

@@ -57,6 +57,9 @@ class RecognizerSettings:
     allowed_values: frozenset[str]
     allowed_words: frozenset[str]
     medicines: frozenset[str]
+    chains: Mapping[str, tuple[tuple[str, ...], ...]]
+    """Names of companies as words, by their first word, the longest first."""
+    ordinary_chains: frozenset[tuple[str, ...]]
     denied: Mapping[EntityType, tuple[str, ...]]
     units_after: frozenset[str]
     units_after_short: frozenset[str]
@@ -115,6 +118,8 @@ def _parse(data: Mapping[str, Any]) -> RecognizerSettings:
         allowed_values=frozenset(re.sub(r"\W", "", fold(v)) for v in data["allow"]["values"]),
         allowed_words=frozenset(fold(word) for word in data["allow"]["words"]),
         medicines=frozenset(fold(word) for word in data["allow"]["medicines"]),
+        chains=_by_first_word(data["organisations"]["chains"]),
+        ordinary_chains=frozenset(map(_words, data["organisations"]["ordinary"])),
         denied={
             EntityType(name): tuple(fold(phrase) for phrase in phrases)
             for name, phrases in data.get("deny", {}).items()
@@ -128,6 +133,17 @@ def _parse(data: Mapping[str, Any]) -> RecognizerSettings:
             (EntityType(name), _phrases(phrases)) for name, phrases in data["context"].items()
         ),
     )
+
+
+def _words(phrase: str) -> tuple[str, ...]:
+    return tuple(fold(phrase).replace("-", " - ").split())
+
+
+def _by_first_word(phrases: list[str]) -> dict[str, tuple[tuple[str, ...], ...]]:
+    by_first: dict[str, list[tuple[str, ...]]] = {}
+    for words in sorted(map(_words, phrases), key=len, reverse=True):
+        by_first.setdefault(words[0], []).append(words)
+    return {first: tuple(names) for first, names in by_first.items()}
 
 
 def _phrases(phrases: list[str]) -> re.Pattern[str]:

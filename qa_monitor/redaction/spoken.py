@@ -44,7 +44,8 @@ ORDINALS = (
 NATO = {
     word: word[0]
     for word in (
-        "alpha alfa bravo charlie delta echo foxtrot golf hotel india juliet juliett kilo lima mike "
+        "alpha alfa bravo charlie delta echo foxtrot golf hotel india juliet juliett kilo lima "
+        "mike "
         "november oscar papa quebec romeo sierra tango uniform victor whiskey whisky xray yankee "
         "zulu"
     ).split()
@@ -317,7 +318,7 @@ def _is_half_day(call: CallText, index: int, turn: int) -> bool:
 
 
 def _weak_unit(call: CallText, index: int, turn: int, units: list[Unit]) -> Unit | None:
-    """A common word that sounds like a letter, taken so only between letters and more of the run."""
+    """A common word that sounds like a letter, taken so only inside a run of letters."""
     if units[-1].kind != "letter":
         return None
     following = _gap_end(call, index + 1, turn)

@@ -6,6 +6,7 @@ from qa_monitor.calls import EntityType
 from qa_monitor.redaction.calltext import CallText, Found
 from qa_monitor.redaction.expectation import Cue
 from qa_monitor.redaction.spoken import FILLERS, number_at
+from qa_monitor.redaction.words import TALK
 
 __all__ = ["find_web_addresses"]
 
@@ -21,12 +22,16 @@ _PROVIDERS = frozenset(
 )
 # Words that come before an address and are not part of it.
 _STOPS = frozenset(
-    "is it's its at to email e-mail mail address that's that on me my his her their your our the and so or "
-    "yes yeah yep sure okay ok uh um er erm it through visit website site online go use send sent have by "
+    "is it's its at to email e-mail mail address that's that on me my his her their your our the "
+    "and so or "
+    "yes yeah yep sure okay ok uh um er erm it through visit website site online go use send "
+    "sent have by "
     "for via from check with still an a new old be would can portal page correct right no was "
     "i you we they link in of".split()
 )
 _LONGEST_LOCAL = 14
+_LONGEST_PATH = 3
+_PATH_WORDS = frozenset("new patient patients doctor form forms".split())
 
 
 def find_web_addresses(call: CallText, cues: list[list[Cue]]) -> list[Found]:
@@ -103,13 +108,19 @@ def _domain_end(call: CallText, index: int, turn: int) -> int | None:
         if last is not None and word == "," and call.norm(position + 1, turn) == "slash":
             position += 1
             continue
+        if last is not None and word == "forward" and call.norm(position + 1, turn) == "slash":
+            position += 1
+            continue
         if last is not None and word in {"slash", "/"}:
             path = call.norm(position + 1, turn)
-            if path and path[0].isalnum():
-                last = position + 1
-                position += 2
-                continue
-            break
+            if not path or not path[0].isalnum():
+                break
+            last = position + 1
+            position += 2
+            while _goes_on(call, position, turn) and position - last <= _LONGEST_PATH:
+                last = position
+                position += 1
+            continue
         if last is not None and word not in {"dash", "-", "hyphen"}:
             break
         if not (word[0].isalnum() or word in {"-", ","} or word in _JOINTS):
@@ -117,6 +128,12 @@ def _domain_end(call: CallText, index: int, turn: int) -> int | None:
         words += 1
         position += 1
     return last
+
+
+def _goes_on(call: CallText, index: int, turn: int) -> bool:
+    """Whether the token is one more word of a path: "slash new patient forms"."""
+    word = call.norm(index, turn)
+    return bool(word) and word[0].isalnum() and (word in _PATH_WORDS or word not in TALK)
 
 
 def _email(

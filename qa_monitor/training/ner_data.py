@@ -1,7 +1,7 @@
 """Text for training the PHI pipeline: written calls, and names spliced into real dialogue.
 
-A document is several turns joined by line breaks, as the redactor reads a call, so that the pipeline
-sees the question before an answer. Names, organisations and places come from word lists; a tenth of
+A document is several turns joined by line breaks, as the redactor reads a call, so that the
+pipeline sees the question before an answer. Names, organisations and places come from word lists; a tenth of
 each list is kept for testing, as are some dialogues and one folder of the written calls.
 """
 
@@ -159,14 +159,19 @@ _STREET_KINDS = (
     "crescent|gardens|row|st|ave|trail|square"
 ).split("|")
 _WORD_NAMES = (
-    "will mark grace hope joy faith rose may april june summer autumn dawn bill rich art frank dean "
-    "price banks church love early lamb small royal hunter olive ivy ruby pearl amber crystal eve sky "
-    "star moon young bone page cash case bell ball cook baker long short sharp strong wise best day "
+    "will mark grace hope joy faith rose may april june summer autumn dawn bill rich art frank "
+    "dean "
+    "price banks church love early lamb small royal hunter olive ivy ruby pearl amber crystal "
+    "eve sky "
+    "star moon young bone page cash case bell ball cook baker long short sharp strong wise best "
+    "day "
     "gray green brown white black wood stone hill field rivers lake brook forest heath frost snow "
     "rain winter sage ginger basil poppy heather violet jade penny dolly candy honey major judge "
     "king noble bishop pope knight abbott mason carpenter fisher miller taylor potter shepherd sue "
-    "pat gene rusty sandy misty stormy chance chase lance drew grant miles reed ray rocky cliff dale "
-    "glen rush speed quick swift power savage gentle gay bright moody blunt blank law penn nail hand "
+    "pat gene rusty sandy misty stormy chance chase lance drew grant miles reed ray rocky cliff "
+    "dale "
+    "glen rush speed quick swift power savage gentle gay bright moody blunt blank law penn nail "
+    "hand "
     "head foot light lightfoot lark finch crane drake hawk fox wolf lyon bull hogg buck doe"
 ).split()
 _NATO_LIKE = (
@@ -537,7 +542,7 @@ def _value(slot: str, label: str, names: Names) -> tuple[str, str]:
 
 
 def call_documents(call: dict[str, Any], rng: random.Random | None = None) -> list[Document]:
-    """A written call as documents of at most 40 turns; with ``rng`` partly as a recogniser hears."""
+    """A written call as documents of at most 40 turns; with ``rng``, partly as it is heard."""
     turns: list[Marked] = [
         (turn["text"], [(p["start"], p["end"], p["type"]) for p in turn["phi"]])
         for turn in call["turns"]
