@@ -12,13 +12,14 @@ import csv
 import glob
 import hashlib
 import hmac
+import io
 import json
 import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -83,7 +84,8 @@ class SourceRules:
 class IntakeRules:
     """How recordings are named; ``agents`` empty takes every agent id.
 
-    ``caller_secret`` keys the hash that stands for a caller's number.
+    ``caller_secret`` keys the hash that stands for a caller's number. ``own_folder`` is where the
+    product keeps what it makes: no folder that is searched gives the redacted copies back.
     """
 
     source: str
@@ -93,6 +95,7 @@ class IntakeRules:
     timezone: str
     agents: frozenset[str]
     caller_secret: bytes = field(repr=False)
+    own_folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,27 +136,37 @@ def take_in(
     """The recordings that ``paths`` name, in a fixed order, and what of it cannot be used.
 
     ``paths`` are files, folders (searched whole) and globs; ``metadata`` is a CSV, JSON or JSON
-    Lines file of call records, joined by the ``file`` field; a JSON file beside a recording with
-    the same stem is its sidecar and wins over ``metadata``. Raises ``UsageError`` when nothing is
+    Lines file of call records, joined by the file name in the ``file`` field, and by the folders
+    before it where a name is there twice; a JSON file beside a recording with the same stem is its
+    sidecar and wins over ``metadata``. Raises ``UsageError`` when nothing is
     named that exists or a folder holds no recording, ``MetadataError`` when the call records cannot
     be read as a whole, ``ConfigError`` for an impossible time zone.
     """
-    files = list(_find(paths))
+    files = list(_find(paths, rules.own_folder))
     rows = _read_rows(metadata) if metadata else []
-    by_name: dict[str, dict[str, str]] = {}
+    by_name: dict[str, list[Path]] = {}
+    for path in files:
+        by_name.setdefault(path.name, []).append(path)
+    row_of: dict[Path, dict[str, str]] = {}
     refusals: list[Refusal] = []
-    names = {path.name for path in files}
     for number, row in enumerate(rows, start=1):
-        name = Path(row.get("file", "")).name
-        if not name or name not in names:
-            refusals.append(_refuse_row(number, row, rules, "names a recording that is not here"))
-        elif name in by_name:
+        meant = Path(row.get("file", ""))
+        found = by_name.get(meant.name, [])
+        if len(found) > 1:
+            depth = len(meant.parts)
+            found = [path for path in found if path.parts[-depth:] == meant.parts]
+            wrong = "names a recording that is here more than once"
+        else:
+            wrong = "names a recording that is not here"
+        if len(found) != 1:
+            refusals.append(_refuse_row(number, row, rules, wrong))
+        elif found[0] in row_of:
             refusals.append(_refuse_row(number, row, rules, "repeats a recording of another row"))
         else:
-            by_name[name] = row
+            row_of[found[0]] = row
     intakes: list[Intake] = []
     for position, path in enumerate(files, start=1):
-        taken = _take_one(position, path, by_name.get(path.name, {}), rules)
+        taken = _take_one(position, path, row_of.get(path, {}), rules)
         if isinstance(taken, Intake):
             intakes.append(taken)
         else:
@@ -176,9 +189,11 @@ def load_caller_secret(folder: Path) -> bytes:
             handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "wb") as file:
                 file.write(secrets.token_bytes(32))
-            with contextlib.suppress(FileExistsError):
-                os.link(draft, path)
-            draft.unlink()
+            try:
+                with contextlib.suppress(FileExistsError):
+                    os.link(draft, path)
+            finally:
+                draft.unlink()
         secret = path.read_bytes()
     except OSError as error:
         problem = error.strerror
@@ -195,12 +210,24 @@ def load_caller_secret(folder: Path) -> bytes:
 # --- finding -------------------------------------------------------------------------------------
 
 
-def _find(paths: Sequence[str]) -> Iterator[Path]:
+def _find(paths: Sequence[str], own_folder: Path | None) -> Iterator[Path]:
     seen: set[Path] = set()
     for number, named in enumerate(paths, start=1):
-        found = list(_named(named, number))
-        for path in found:
-            if (real := path.resolve()) not in seen:
+        found = []
+        problem = None
+        try:
+            found = [(path, path.resolve()) for path in _named(named, number, own_folder)]
+        except OSError as error:
+            problem = error.strerror
+        except RuntimeError:
+            problem = "there is no such user, or its links lead in a circle"
+        if problem:
+            raise UsageError(
+                f"path {number} cannot be read ({problem}). "
+                "Check its spelling, and that this account may read it."
+            )
+        for path, real in found:
+            if real not in seen:
                 seen.add(real)
                 yield path
     if not seen:
@@ -209,9 +236,10 @@ def _find(paths: Sequence[str]) -> Iterator[Path]:
         )
 
 
-def _named(named: str, number: int) -> Iterable[Path]:
+def _named(named: str, number: int, own_folder: Path | None) -> Iterable[Path]:
     path = Path(named).expanduser()
     if path.is_dir():
+        own = own_folder.resolve() if own_folder else None
         # A name that begins with a dot belongs to some program, not to the recorder.
         found = sorted(
             file
@@ -219,6 +247,7 @@ def _named(named: str, number: int) -> Iterable[Path]:
             if file.suffix.lower() in AUDIO_SUFFIXES
             and not file.name.startswith(".")
             and file.is_file()
+            and own not in file.resolve().parents
         )
         if not found:
             raise UsageError(
@@ -229,8 +258,12 @@ def _named(named: str, number: int) -> Iterable[Path]:
     if path.suffix.lower() == ".json":
         # A shell's pattern names the sidecars with their recordings.
         return []
-    if path.exists():
+    if path.is_file():
         return [path]
+    if path.exists():
+        raise UsageError(
+            f"path {number} is neither a file nor a folder. Save the recording to a file first."
+        )
     # glob.glob and not Path.glob, which refuses absolute patterns.
     matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207
     files = [match for match in matches if match.is_file() and match.suffix.lower() != ".json"]
@@ -254,16 +287,17 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
             loaded = json.loads(text)
             rows = loaded if isinstance(loaded, list) else [loaded]
         elif path.suffix.lower() in {".jsonl", ".ndjson"}:
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            # Not splitlines, which also ends a line at characters that a field may hold.
+            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
         else:
-            reader = csv.DictReader(text.splitlines(), strict=True)
+            reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
             rows = list(reader)
             if "file" not in (reader.fieldnames or []):
                 rows = [None]
         problem = "" if all(isinstance(row, dict) for row in rows) else "have no field 'file'"
     except OSError as error:
         problem = f"cannot be read ({error.strerror})"
-    except (UnicodeDecodeError, json.JSONDecodeError, csv.Error, RecursionError) as error:
+    except (ValueError, csv.Error, RecursionError) as error:
         problem = f"are not {path.suffix.lstrip('.').upper() or 'CSV'} ({type(error).__name__})"
     if problem:
         raise MetadataError(
@@ -289,7 +323,7 @@ def _sidecar(path: Path) -> dict[str, str]:
     try:
         fields = json.loads(sidecar.read_text(encoding="utf-8-sig"))
         problem = "" if isinstance(fields, dict) else "is not a JSON object"
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         problem = f"cannot be read ({type(error).__name__})"
     if problem:
         raise MetadataError(f"the JSON file beside the recording {problem}. Mend or remove it.")
@@ -297,8 +331,9 @@ def _sidecar(path: Path) -> dict[str, str]:
 
 
 def _refuse_row(number: int, row: Mapping[str, str], rules: IntakeRules, what: str) -> Refusal:
-    source = row.get("source", rules.source)
-    own_id = row.get("call_id", "")
+    source, own_id = row.get("source", rules.source), row.get("call_id", "")
+    if not _ID.fullmatch(source):
+        source, own_id = rules.source, ""
     call_id = f"{source}-{own_id}" if _ID.fullmatch(own_id) else f"row-{number}"
     error = MetadataError(
         f"row {number} of the call records {what}. Correct its field 'file', "
@@ -314,25 +349,16 @@ def _refuse_row(number: int, row: Mapping[str, str], rules: IntakeRules, what: s
 def _take_one(
     position: int, path: Path, row: Mapping[str, str], rules: IntakeRules
 ) -> Intake | Refusal:
-    source, sha256 = row.get("source", rules.source), None
+    source, sha256 = rules.source, None
     call_id = f"{rules.source}-recording-{position}"
     try:
         sha256 = _hash(path)
         call_id = f"{rules.source}-{sha256[:12]}"
         fields = {**row, **_sidecar(path)}
-        source = fields.get("source", rules.source)
+        source = _id_field(fields, "source") or rules.source
         source_rules = rules.sources.get(source, rules.default)
         fields = {**_from_filename(path.stem, source_rules, rules), **fields}
-        if not _ID.fullmatch(source):
-            raise MetadataError("the source may hold letters, digits, '.', '_' and '-' only.")
-        if own_id := fields.get("call_id"):
-            if not _ID.fullmatch(own_id):
-                raise MetadataError(
-                    "the call id may hold letters, digits, '.', '_' and '-' only, 64 at most."
-                )
-            call_id = f"{source}-{own_id}"
-        else:
-            call_id = f"{source}-{sha256[:12]}"
+        call_id = f"{source}-{_id_field(fields, 'call_id') or sha256[:12]}"
         return Intake(
             position=position,
             path=path,
@@ -419,18 +445,23 @@ def _started_at(fields: Mapping[str, str], rules: IntakeRules) -> datetime | Non
         return None
     try:
         started_at = datetime.fromisoformat(value)
-    except ValueError:
+        if started_at.tzinfo is None:
+            started_at = started_at.replace(tzinfo=_zone(rules.timezone))
+        started_at.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise MetadataError(
             "the field started_at must be a time in ISO 8601, as 2026-03-05T14:30:00-05:00."
         ) from None
-    if started_at.tzinfo is None:
-        try:
-            started_at = started_at.replace(tzinfo=ZoneInfo(rules.timezone))
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ConfigError(
-                f"intake.timezone: {rules.timezone} is no IANA time zone, as America/Chicago is."
-            ) from None
     return started_at
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigError(
+            f"intake.timezone: {name} is no IANA time zone, as America/Chicago is."
+        ) from None
 
 
 def _caller_key(fields: Mapping[str, str], rules: IntakeRules) -> str | None:

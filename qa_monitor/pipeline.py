@@ -205,6 +205,7 @@ def intake_rules(config: Config) -> IntakeRules:
         timezone=default.timezone,
         agents=frozenset(default.agents),
         caller_secret=load_caller_secret(config.data.folder),
+        own_folder=config.data.folder,
     )
 
 

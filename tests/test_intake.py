@@ -112,6 +112,20 @@ def test_a_path_that_is_not_there_is_a_usage_error_that_does_not_repeat_it(
     assert "Alvarez" not in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["/dev/null", "~nobody-of-that-name/a.wav", "a" * 300])
+def test_what_is_no_file_or_cannot_be_looked_up_is_a_usage_error(name: str) -> None:
+    with pytest.raises(UsageError, match="path 1") as error:
+        take_in([name], metadata=None, rules=rules())
+    assert name not in str(error.value)
+
+
+def test_the_copies_that_the_product_keeps_are_not_taken_for_recordings(tmp_path: Path) -> None:
+    path = recording(tmp_path / "a.wav")
+    recording(tmp_path / "data" / "audio" / "calls-c1.flac")
+    intakes, _ = take_in([str(tmp_path)], metadata=None, rules=rules(own_folder=tmp_path / "data"))
+    assert [intake.path for intake in intakes] == [path]
+
+
 def test_a_folder_without_recordings_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "readme.txt").write_text("x")
     with pytest.raises(UsageError, match="holds no recordings"):
@@ -213,7 +227,8 @@ def test_an_empty_file_is_refused_and_the_rest_goes_on(tmp_path: Path) -> None:
         ({"started_at": "yesterday"}, "ISO 8601"),
         ({"direction": "sideways"}, "direction"),
         ({"agent_channel": "middle"}, "agent_channel"),
-        ({"call_id": "../../etc"}, "call id"),
+        ({"started_at": "0001-01-01T00:00:00+09:00"}, "ISO 8601"),
+        ({"call_id": "../../etc"}, "call_id"),
         ({"queue": "a b"}, "queue"),
         ({"source": "a/b"}, "source"),
     ],
@@ -226,9 +241,12 @@ def test_impossible_metadata_refuses_its_recording(
     refusal = refused(path, agents=frozenset({"agent-01"}))
     assert isinstance(refusal.error, MetadataError)
     assert said in refusal.error.message
+    assert refusal.source == "calls"
 
 
-@pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "content", [b"{", b"[1]", b"\xff", b"[" * 100_000, b'{"a": ' + b"1" * 5000 + b"}"]
+)
 def test_a_damaged_sidecar_refuses_its_recording(tmp_path: Path, content: bytes) -> None:
     path = recording(tmp_path / "a.wav")
     path.with_suffix(".json").write_bytes(content)
@@ -260,6 +278,33 @@ def test_a_row_for_a_missing_or_repeated_recording_is_reported_and_the_rest_is_t
     assert all("maria" not in refusal.error.message for refusal in refusals)
 
 
+def test_a_row_goes_to_the_recording_in_its_folder_where_a_name_is_there_twice(
+    tmp_path: Path,
+) -> None:
+    for folder in ("mon", "tue"):
+        recording(tmp_path / folder / "a.wav", folder.encode())
+    records = tmp_path / "calls.csv"
+    records.write_text("file,call_id\nmon/a.wav,c1\na.wav,c2\n")
+    intakes, refusals = take_in([str(tmp_path)], metadata=records, rules=rules())
+    unnamed = f"calls-{intakes[1].sha256[:12]}"
+    assert [intake.call_id for intake in intakes] == ["calls-c1", unnamed]
+    assert [refusal.call_id for refusal in refusals] == ["calls-c2"]
+    assert "more than once" in refusals[0].error.message
+
+
+@pytest.mark.parametrize("name", ["calls.csv", "calls.jsonl"])
+def test_a_field_of_call_records_may_hold_any_kind_of_line_end(tmp_path: Path, name: str) -> None:
+    path = recording(tmp_path / "a.wav")
+    records = tmp_path / name
+    text = "said\u2028no\x0b"
+    if name.endswith("csv"):
+        records.write_text(f'notes,file,call_id\n"{text}\nmore",a.wav,c1\n', encoding="utf-8")
+    else:
+        fields = {"notes": text, "file": "a.wav", "call_id": "c1"}
+        records.write_text(json.dumps(fields, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert taken(path, metadata=records).call_id == "calls-c1"
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -268,6 +313,7 @@ def test_a_row_for_a_missing_or_repeated_recording_is_reported_and_the_rest_is_t
         ("calls.csv", b"\xff\xfe"),
         ("calls.json", b"{"),
         ("calls.json", b"[1, 2]"),
+        ("calls.json", b'[{"a": ' + b"1" * 5000 + b"}]"),
         ("calls.jsonl", b"{}\n{"),
     ],
 )
