@@ -1,6 +1,7 @@
 # make demo   score the sample calls and show what comes out
 # make test   everything needed to pass the tests, and the tests
 # make check  ruff and mypy
+# make bench  speed and memory, on an idle machine
 # make lock   write the lock anew from what is installed
 #
 # TORCH_INDEX chooses the build of torch; see "Installing" in the README.
@@ -14,7 +15,7 @@ TORCH_INDEX ?=
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check lock clean
+.PHONY: demo test check bench lock clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -36,6 +37,9 @@ $(INSTALLED): .requirements.lock pyproject.toml
 	@$(PIP) -r .requirements.lock
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
+
+bench: $(INSTALLED)
+	@$(BIN)/python .ci/benchmark.py
 
 lock: $(INSTALLED)
 	@$(BIN)/python .ci/lock.py > .requirements.lock.new && mv .requirements.lock.new .requirements.lock
