@@ -40,11 +40,12 @@ from qa_monitor.training.ner_data import (
 __all__ = ["main", "train"]
 
 _SEED = 20
-_EPOCHS = 10
+_EPOCHS = 9
 _VERSION = "1.0.0"
 _SPLICED_PER_EPOCH = 400
 _TEMPLATES_PER_EPOCH = 200
 _CALL_COPIES = 1
+_BATCH_WORDS = 800
 
 _CONFIG = """
 [nlp]
@@ -125,7 +126,8 @@ def train(
     every twentieth dialogue of ``corpora``.
     """
     import spacy
-    from spacy.util import fix_random_seed, minibatch
+    from spacy.training.batchers import minibatch_by_words
+    from spacy.util import fix_random_seed
     from thinc.api import Config
 
     fix_random_seed(seed)
@@ -165,8 +167,8 @@ def train(
         examples = list(
             _examples(nlp, first if epoch == 0 else _epoch(train_calls, splicer, names))
         )
-        for batch in minibatch(examples, size=24):
-            nlp.update(batch, sgd=optimizer, drop=0.15, losses=losses)
+        for batch in minibatch_by_words(examples, size=_BATCH_WORDS):
+            nlp.update(batch, sgd=optimizer, drop=0.1, losses=losses)
         print(
             f"epoch {epoch + 1} of {epochs}: loss {losses['ner']:.0f}, "
             f"{time.monotonic() - started:.0f} s",

@@ -1,8 +1,8 @@
 """Text for training the PHI pipeline: written calls, and names spliced into real dialogue.
 
 A document is several turns joined by line breaks, as the redactor reads a call, so that the
-pipeline sees the question before an answer. Names, organisations and places come from word lists; a tenth of
-each list is kept for testing, as are some dialogues and one folder of the written calls.
+pipeline sees the question before an answer. Names, organisations and places come from word lists;
+a tenth of each list is kept for testing, as are some dialogues and one folder of the written calls.
 """
 
 from __future__ import annotations
@@ -541,15 +541,28 @@ def _value(slot: str, label: str, names: Names) -> tuple[str, str]:
     return draws.get(label, names.town)(), label
 
 
+def _windows(turns: Sequence[Marked], rng: random.Random | None) -> list[Document]:
+    """``turns`` as one document, or with ``rng`` as pieces: short texts make more updates."""
+    if rng is None:
+        return [_join(turns)]
+    documents: list[Document] = []
+    start = 0
+    while start < len(turns):
+        length = rng.randrange(5, 13)
+        documents.append(_join(turns[start : start + length]))
+        start += length
+    return documents
+
+
 def call_documents(call: dict[str, Any], rng: random.Random | None = None) -> list[Document]:
-    """A written call as documents of at most 40 turns; with ``rng``, partly as it is heard."""
+    """A written call as one document; with ``rng``, as pieces of some turns, partly as heard."""
     turns: list[Marked] = [
         (turn["text"], [(p["start"], p["end"], p["type"]) for p in turn["phi"]])
         for turn in call["turns"]
     ]
     if rng is not None:
         turns = [_as_heard(turn, rng) for turn in turns]
-    return [_join(turns[i : i + 40]) for i in range(0, len(turns), 40)]
+    return _windows(turns, rng)
 
 
 def augment_call(call: dict[str, Any], names: Names) -> list[Document]:
@@ -571,7 +584,7 @@ def augment_call(call: dict[str, Any], names: Names) -> list[Document]:
             position = phi["end"]
         plain.append(turn["text"][position:])
         turns.append(_as_heard(("".join(plain), spans), rng))
-    return [_join(turns[i : i + 40]) for i in range(0, len(turns), 40)]
+    return _windows(turns, rng)
 
 
 _KEPT_WORDS = frozenset(
