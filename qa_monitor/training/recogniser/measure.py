@@ -7,7 +7,7 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import jiwer
 import numpy as np
@@ -16,6 +16,9 @@ from faster_whisper.audio import pad_or_trim
 from faster_whisper.tokenizer import Tokenizer
 
 from qa_monitor.training.voices import Samples
+
+_RATE_HZ: Final = 16000
+_PAUSE_S: Final = 0.35
 
 
 class HeardWord(NamedTuple):
@@ -102,34 +105,66 @@ class Listener:
         ]
 
 
+class _Recording(NamedTuple):
+    audio: Samples
+    text: str
+    starts_s: tuple[float | None, ...]
+
+
+def _recordings(test_set: Path, limit: int | None, joined_to_s: float) -> list[_Recording]:
+    """Return the set's utterances, neighbours joined while they stay within `joined_to_s`."""
+    with np.load(test_set) as data:
+        samples, info = data["samples"], json.loads(str(data["info"]))
+    recordings: list[_Recording] = []
+    pause = np.zeros(round(_PAUSE_S * _RATE_HZ), dtype=np.float32)
+    for item in info[:limit]:
+        audio = samples[item["begin"] : item["begin"] + item["count"]].astype(np.float32) / 32768
+        starts = tuple(item["starts_s"])
+        last = recordings[-1] if recordings else None
+        offset = len(last.audio) + len(pause) if last else 0
+        if last and offset + len(audio) <= joined_to_s * _RATE_HZ:
+            moved = (None if s is None else s + offset / _RATE_HZ for s in starts)
+            recordings[-1] = _Recording(
+                np.concatenate([last.audio, pause, audio]),
+                f"{last.text} {item['text']}",
+                (*last.starts_s, *moved),
+            )
+        else:
+            recordings.append(_Recording(audio, item["text"], starts))
+    return recordings
+
+
 def measure(
-    listener: Listener, test_set: Path, *, beam_size: int, limit: int | None = None
+    listener: Listener,
+    test_set: Path,
+    *,
+    beam_size: int,
+    limit: int | None = None,
+    joined_to_s: float = 0.0,
 ) -> Figures:
     """Return the figures of a set of `speech.speak_test_sets`, one recording at a time.
 
-    `limit` takes only the first so many. The listener should have written something
-    before, so that loading is not timed.
+    `limit` takes only the first so many. With `joined_to_s`, utterances are joined with
+    short pauses into recordings of up to so many seconds, as the product joins pieces of
+    speech. The listener should have written something before, so that loading is not timed.
     """
-    with np.load(test_set) as data:
-        samples, info = data["samples"], json.loads(str(data["info"]))
     wanted: list[str] = []
     written: list[str] = []
     differences: list[float] = []
     audio_s = elapsed_s = 0.0
-    for item in info[:limit]:
-        audio = samples[item["begin"] : item["begin"] + item["count"]].astype(np.float32) / 32768
-        audio_s += len(audio) / 16000
+    for recording in _recordings(test_set, limit, joined_to_s):
+        audio_s += len(recording.audio) / _RATE_HZ
         begun_s = time.perf_counter()
-        words = listener.write(audio, beam_size)
+        words = listener.write(recording.audio, beam_size)
         elapsed_s += time.perf_counter() - begun_s
         heard = [word.text for word in words]
-        wanted.append(item["text"])
+        wanted.append(recording.text)
         written.append(" ".join(heard))
-        said = item["text"].split()
+        said = recording.text.split()
         matcher = difflib.SequenceMatcher(None, said, heard, autojunk=False)
         for block in matcher.get_matching_blocks():
             for offset in range(block.size):
-                start_s = item["starts_s"][block.a + offset]
+                start_s = recording.starts_s[block.a + offset]
                 if start_s is not None:
                     differences.append(words[block.b + offset].start_s - start_s)
     by_error = sorted(
