@@ -11,6 +11,7 @@ import json
 import os
 import re
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -248,6 +249,9 @@ def load_config(path: Path | None = None) -> Config:
     except ValidationError as error:
         first = error.errors()[0]
         problem = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    except RuntimeError as error:
+        # Too deep to be read, or a path in the home of a user that there is not.
+        problem = f"cannot be understood ({type(error).__name__})"
     raise ConfigError(
         f"configuration {path}: {problem}. Correct it, or write a fresh one with: qa-monitor init"
     )
@@ -272,7 +276,7 @@ def write_default_config(path: Path, *, data_folder: Path | None = None) -> None
         for name, setting in settings.model_fields.items():
             lines.append(f"# {setting.description}")
             if section == "data" and name == "folder" and data_folder is not None:
-                lines.append(f"folder = {json.dumps(str(data_folder))}")
+                lines.append(f"folder = {_toml(data_folder)}")
                 continue
             default = setting.get_default(call_default_factory=True)
             if default is None and setting.examples:
@@ -286,6 +290,8 @@ def write_default_config(path: Path, *, data_folder: Path | None = None) -> None
         problem = "exists already; it is left as it is"
     except OSError as error:
         problem = f"cannot be written ({error.strerror})"
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
     if problem:
         raise ConfigError(f"configuration {path} {problem}")
 
@@ -295,7 +301,8 @@ def _toml(value: object) -> str:
         return '""'
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return json.dumps(str(value) if isinstance(value, Path) else value)
+    # JSON writes strings and numbers as TOML does, but for its pairs of escapes.
+    return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
 
 
 def _resolve_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -313,7 +320,7 @@ def _resolve_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
             if known is not None and value == "" and known.get_default() is None:
                 continue
             is_path = known is not None and "Path" in str(known.annotation)
-            is_model_folder = (section, name) == ("asr", "model") and value.startswith(".")
+            is_model_folder = (section, name) == ("asr", "model") and str(value).startswith(".")
             if isinstance(value, str) and (is_path or is_model_folder):
                 value = str(folder / Path(value).expanduser())
             table[name] = value

@@ -36,8 +36,8 @@ def test_the_written_configuration_states_every_setting_at_its_default(tmp_path:
 
 def test_the_written_configuration_holds_the_data_folder_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "qa-monitor.toml"
-    write_default_config(path, data_folder=tmp_path / 'a "quoted" folder')
-    assert load_config(path).data.folder == tmp_path / 'a "quoted" folder'
+    write_default_config(path, data_folder=tmp_path / 'a "quoted" 📞 folder')
+    assert load_config(path).data.folder == tmp_path / 'a "quoted" 📞 folder'
 
 
 def test_a_configuration_that_exists_is_never_overwritten(tmp_path: Path) -> None:
@@ -58,6 +58,9 @@ def test_a_configuration_that_exists_is_never_overwritten(tmp_path: Path) -> Non
         ("[alerts]\nwebhook_url = 'ftp://x'", "alerts.webhook_url"),
         ("[sources.west]\nagent_channel = 'middle'", "sources.west.agent_channel"),
         ("nothing = 1", "nothing"),
+        ("[asr]\nmodel = 3", "asr.model"),
+        ("[data]\nfolder = '~nobody-of-that-name/x'", "cannot be understood"),
+        ("a = " + "[" * 5000, "cannot be understood"),
         ("[audio", "is not TOML"),
     ],
 )
