@@ -129,10 +129,11 @@ def findings_of(
     red_flags: RedFlags,
     producer: str,
 ) -> tuple[Finding, ...]:
-    """The findings that ``predictions`` and ``red_flags`` give; ``thresholds`` by task and label."""
+    """The findings of ``predictions`` and ``red_flags``; ``thresholds`` by task and label."""
     by_turn: dict[int, list[Finding]] = {}
     probabilities = {
-        task: calibration.probabilities(task, logits) for task, logits in predictions.turns.items()
+        task: calibration.probabilities(task, logits, predictions.word_turns[task])
+        for task, logits in predictions.turns.items()
     }
     has_opportunity = -1
     for turn in dialogue.turns:
@@ -217,7 +218,8 @@ def _call_types(
     if not usable:
         return
     telling = max(usable, key=lambda turn: float(predictions.weights[turn.index]))
-    row = calibration.probabilities(CALL_TYPE, predictions.call_type)
+    assert predictions.word_call_type is not None
+    row = calibration.probabilities(CALL_TYPE, predictions.call_type, predictions.word_call_type)
     ranked = sorted(zip(LABELS[CALL_TYPE], row, strict=True), key=lambda pair: -pair[1])
     for rank, (label, probability) in enumerate(ranked):
         if rank == 0 or probability >= thresholds[CALL_TYPE][label]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,12 @@ from qa_monitor.calls import Role
 from qa_monitor.errors import ModelError
 from qa_monitor.scoring.inputs import TurnInput, turn_inputs
 from qa_monitor.scoring.labels import CALL_TYPE, EXCLUSIVE_TASKS, LABELS
+from qa_monitor.scoring.words import WordModel
 
 if TYPE_CHECKING:
     from qa_monitor.scoring.network import TurnNetwork
 
-__all__ = ["Calibration", "Predictions", "TurnEncoder", "run_network"]
+__all__ = ["Calibration", "Predictions", "TurnEncoder", "run_network", "with_words"]
 
 _BATCH_TOKENS = 3072
 
@@ -28,51 +29,50 @@ Logits = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """Raw answers of the network for one call of n turns.
+    """Raw answers for one call of n turns, by the network and by the word model.
 
-    ``turns`` holds for each task logits of shape (n, size); ``call_type`` logits of shape (types,);
-    ``weights`` how much each turn said about the call's type, summing to one.
+    ``turns`` and ``word_turns`` hold for each task logits of shape (n, size); ``call_type`` and
+    ``word_call_type`` logits of shape (types,); ``weights`` how much each turn said, to the network,
+    about the call's type, summing to one.
     """
 
     turns: Mapping[str, Logits] = field(repr=False)
     call_type: Logits = field(repr=False)
     weights: Logits = field(repr=False)
+    word_turns: Mapping[str, Logits] = field(default_factory=dict, repr=False)
+    word_call_type: Logits | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Makes probabilities of logits: ``slope * logit + bias`` before softmax or sigmoid.
+    """Makes probabilities of the two opinions.
 
-    Fitted on calls of writers that the network had not seen [Guo et al. 2017; Platt 1999].
+    ``slope * network + word_slope * words + bias``, then softmax or sigmoid. Fitted on calls of
+    writers that neither had seen [Platt 1999; Guo et al. 2017].
     """
 
     slopes: Mapping[str, float]
+    word_slopes: Mapping[str, float]
     biases: Mapping[str, tuple[float, ...]]
 
-    def probabilities(self, task: str, logits: NDArray[Any]) -> NDArray[np.float64]:
+    def probabilities(
+        self, task: str, network: NDArray[Any], words: NDArray[Any]
+    ) -> NDArray[np.float64]:
         """Probabilities of the same shape: over "none" and the labels, or of each label."""
-        scaled = np.asarray(logits, dtype=np.float64) * self.slopes[task]
+        scaled = np.asarray(network, dtype=np.float64) * self.slopes[task]
+        scaled = scaled + np.asarray(words, dtype=np.float64) * self.word_slopes[task]
         scaled = scaled + np.asarray(self.biases[task])
         if task in EXCLUSIVE_TASKS:
             scaled = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
             return np.asarray(scaled / scaled.sum(axis=-1, keepdims=True))
         return np.asarray(1 / (1 + np.exp(-scaled)))
 
-    @classmethod
-    def identity(cls) -> Calibration:
-        """The network's own opinion of itself."""
-        extra = {task: task in EXCLUSIVE_TASKS and task != CALL_TYPE for task in LABELS}
-        return cls(
-            slopes=dict.fromkeys(LABELS, 1.0),
-            biases={task: (0.0,) * (len(LABELS[task]) + extra[task]) for task in LABELS},
-        )
-
 
 class TurnEncoder:
     """A trained network and its tokenizer, on the CPU; loading takes about a second.
 
-    ``folder`` holds ``config.json``, ``model.safetensors``, ``tokenizer.json`` and
-    ``turn_findings.json``. Raises ``ModelError`` when one is missing or damaged.
+    ``folder`` holds ``config.json``, ``model.safetensors``, ``words.safetensors``,
+    ``tokenizer.json`` and ``turn_findings.json``. Raises ``ModelError`` when one is missing or damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -87,9 +87,16 @@ class TurnEncoder:
 
             self.settings = json.loads((folder / "turn_findings.json").read_text("utf-8"))
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            self._words = _load_words(folder / "words.safetensors")
             config = AutoConfig.from_pretrained(folder, local_files_only=True)
             network = TurnNetwork(
-                AutoModel.from_config(config, add_pooling_layer=False), head_sizes()
+                AutoModel.from_config(
+                    # On processors torch's fused attention is slower where a mask is given.
+                    config,
+                    add_pooling_layer=False,
+                    attn_implementation="eager",
+                ),
+                head_sizes(),
             )
             weights = load_file(folder / "model.safetensors")
             network.load_state_dict({name: value.float() for name, value in weights.items()})
@@ -97,6 +104,7 @@ class TurnEncoder:
             calibration = self.settings["calibration"]
             self.calibration = Calibration(
                 slopes=calibration["slopes"],
+                word_slopes=calibration["word_slopes"],
                 biases={task: tuple(bias) for task, bias in calibration["biases"].items()},
             )
             self.thresholds: dict[str, dict[str, float]] = self.settings["thresholds"]
@@ -115,7 +123,31 @@ class TurnEncoder:
 
         Takes about 8 ms a turn on two cores. The answer for a turn does not depend on later turns.
         """
-        return run_network(self._network, turn_inputs(self._tokenizer, turns))
+        inputs = turn_inputs(self._tokenizer, turns)
+        return with_words(run_network(self._network, inputs), self._words, inputs)
+
+
+def _load_words(path: Path) -> WordModel:
+    from safetensors.numpy import load_file
+
+    tensors = {name: value.astype(np.float32) for name, value in load_file(path).items()}
+    return WordModel(
+        turn_rarity=tensors["turn_rarity"],
+        call_rarity=tensors["call_rarity"],
+        weights={task: tensors[f"weights.{task}"] for task in LABELS},
+        biases={task: tensors[f"biases.{task}"] for task in LABELS},
+    )
+
+
+def with_words(
+    predictions: Predictions, words: WordModel, inputs: Sequence[TurnInput]
+) -> Predictions:
+    """``predictions`` with the opinion of ``words`` beside the network's."""
+    return replace(
+        predictions,
+        word_turns=words.turn_logits(inputs, predictions.turns),
+        word_call_type=words.call_logits(inputs, CALL_TYPE),
+    )
 
 
 def run_network(network: TurnNetwork, inputs: Sequence[TurnInput]) -> Predictions:

@@ -131,7 +131,7 @@ class CallFindings:
 
     @classmethod
     def of(cls, dialogue: RedactedDialogue, findings: Sequence[Finding]) -> CallFindings:
-        """``findings`` sorted; those whose evidence is doubtful or outside the call are left out."""
+        """``findings`` by task, without those on doubtful turns or outside the call."""
         by_task: dict[str, list[Finding]] = {}
         for finding in findings:
             place = finding.evidence

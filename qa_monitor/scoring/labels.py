@@ -13,9 +13,9 @@ from typing import Final
 from qa_monitor.calls import CallType, Role
 
 __all__ = [
+    "AGAINST_LISTENING",
     "AGENT_ROLES",
     "AGENT_TASKS",
-    "AGAINST_LISTENING",
     "ANSWERED",
     "CALLER_ROLES",
     "CALLER_TASKS",

@@ -40,8 +40,10 @@ def call_metrics(dialogue: RedactedDialogue) -> dict[str, float]:
 
 
 def interruptions(dialogue: RedactedDialogue) -> int | None:
-    """How often the agent began while the caller was speaking and went on after; ``None`` without
-    times."""
+    """How often the agent began while the caller spoke and went on after.
+
+    ``None`` where turns have no times.
+    """
     if not _times(dialogue.turns):
         return None
     return _breaks(dialogue.turns, AGENT_ROLES, CALLER_ROLES)

@@ -61,7 +61,7 @@ class TurnNetwork(nn.Module):
         return self.pool(states, own)
 
     def pool(self, states: Tensor, own: Tensor) -> Tensor:
-        """The vectors of turns whose tokens' last states, of shape (turns, longest, h), are known."""
+        """The vectors of turns from their tokens' last states, of shape (turns, longest, h)."""
         states = states.float()
         mask = own.unsqueeze(-1).float()
         mean = (states * mask).sum(1) / mask.sum(1).clamp(min=1)
@@ -72,6 +72,6 @@ class TurnNetwork(nn.Module):
         return {task: head(vectors) for task, head in self.heads.items() if task != CALL_TYPE}
 
     def call_logits(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Call-type logits of the call whose turns ``vectors`` are, and each turn's weight in it."""
+        """Call-type logits of the call with these turns, and each turn's weight in them."""
         weights = torch.softmax(self.attention(vectors).squeeze(-1), dim=0)
         return self.heads[CALL_TYPE](weights @ vectors), weights

@@ -215,10 +215,8 @@ class RedFlags:
 
     def _reach_before(self, before: str) -> str:
         """The part of ``before`` whose qualifying words still reach what follows it."""
-        last = None
-        for last in self._context.ends.finditer(before):
-            pass
-        return before if last is None else before[last.start() :]
+        ends = list(self._context.ends.finditer(before))
+        return before[ends[-1].start() :] if ends else before
 
 
 def _sentence(text: str, match: re.Match[str]) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from qa_monitor.scoring.features import (
     URGENCY_FEATURES,
 )
 
-__all__ = ["Rubric", "load_rubric"]
+__all__ = ["Rubric", "load_rubric", "rubric_from"]
 
 _WEIGHTED = (Criterion.EMPATHY, Criterion.ACTIVE_LISTENING, Criterion.ESCALATION)
 _POINTS = {
@@ -73,7 +73,7 @@ def load_rubric(path: Path | None = None) -> Rubric:
             text = (files("qa_monitor.scoring") / "rubric.toml").read_text("utf-8")
         else:
             text = path.read_text("utf-8")
-        rubric = _rubric(tomllib.loads(text))
+        rubric = rubric_from(tomllib.loads(text))
     except OSError as error:
         problem = error.strerror or "unreadable"
     except KeyError as error:
@@ -85,7 +85,11 @@ def load_rubric(path: Path | None = None) -> Rubric:
     return rubric
 
 
-def _rubric(content: Mapping[str, Any]) -> Rubric:
+def rubric_from(content: Mapping[str, Any]) -> Rubric:
+    """The rubric of a file's content.
+
+    Raises ``KeyError`` or ``ValueError`` where a table lacks, or names what does not exist.
+    """
     weights = {criterion: float(content["weights"][criterion.value]) for criterion in _WEIGHTED}
     if min(weights.values()) < 0 or not sum(weights.values()):
         raise ValueError("weights must not be negative, nor all zero")
