@@ -236,7 +236,10 @@ def check_recogniser(folder: Path) -> Path:
     Raises ``ModelError`` when a file is missing. Folders of other models pass: their own stages
     check them.
     """
-    if not (folder / "model.bin").is_file():
+    has_manifest = (folder / MANIFEST_NAME).is_file()
+    if has_manifest and read_manifest(folder).kind != "recogniser":
+        return folder
+    if not has_manifest and not (folder / "model.bin").is_file():
         return folder
     missing = _missing_files({path.name for path in folder.iterdir()})
     if missing:

@@ -167,7 +167,7 @@ _MOST_HITS = 2
 
 # Words that a listener says to be heard listening; they do not end the other's turn.
 _BACKCHANNELS = frozenset(
-    "ah alright aha gotcha hm hmm huh mhm mm mmm mm-hm mm-hmm oh okay ok right see sure uh uh-huh "
+    "ah alright aha gotcha hm hmm huh mhm mm mmm mmhm mmhmm oh okay ok right see sure uh uhhuh "
     "um yeah yep yup i".split()
 )
 
@@ -182,6 +182,7 @@ _BLEED_CORRELATION = 0.5
 _CONFIGURED_LOG_ODDS = 3.5  # what a configured channel weighs against words
 _FIRST_LOG_ODDS = 0.7  # who is heard first is a little more often the agent
 _DECIDED = 0.7  # below this confidence a role is unknown
+_MIXED = 4.0  # so much of both roles is not one person
 _CUE_SHARE = 0.6  # cues of one call are not independent
 
 
@@ -224,7 +225,8 @@ def assign_speakers(
     voice_confidence = 1.0
     prefix = "channel"
     if len(live) == 1:
-        voices = tell_voices([item.word for item in said], audio.samples[live[0]])
+        words = [item.word for item in said]
+        voices = tell_voices(words, audio.samples[live[0]], is_one_side=audio.channels > 1)
         if audio.channels == 1 or len(set(voices.labels)) > 1:
             prefix, voice_confidence = "voice", voices.confidence
             said = [
@@ -385,8 +387,8 @@ def _join_turns(utterances: Sequence[_Utterance]) -> list[_Utterance]:
     for utterance in utterances:
         mine = next((turn for turn in reversed(turns) if turn.speaker == utterance.speaker), None)
         if mine is not None and utterance.start_s - mine.end_s < _PAUSE_S:
-            since = turns[next(i for i, turn in enumerate(turns) if turn is mine) + 1 :]
-            if all(turn.is_backchannel for turn in since):
+            others = (turn for turn in turns if turn.speaker != utterance.speaker)
+            if all(turn.end_s <= mine.end_s or turn.is_backchannel for turn in others):
                 mine.said.extend(utterance.said)
                 continue
         turns.append(_Utterance(utterance.speaker, list(utterance.said)))
@@ -415,7 +417,7 @@ def _agent_log_odds(text: str) -> float:
 def _system_or(role: Role, confidence: float, text: str) -> tuple[Role, float]:
     """``SYSTEM``, unless a person is heard in the same words."""
     weights = _cue_weights(text)
-    if max(weights[Role.AGENT] - 3.0, weights[Role.CALLER]) >= weights[Role.SYSTEM]:
+    if max(weights[Role.AGENT], weights[Role.CALLER]) > weights[Role.SYSTEM]:
         return role, confidence
     return Role.SYSTEM, _sigmoid(weights[Role.SYSTEM] - weights[Role.CALLER])
 
@@ -434,15 +436,14 @@ def _roles(
             texts.setdefault(utterance.speaker, []).append(utterance.text)
         else:
             texts.setdefault(utterance.speaker, [])
-    content = {
-        speaker: _CUE_SHARE * _agent_log_odds(" . ".join(said)) for speaker, said in texts.items()
-    }
-    if not content:
+    whole = {speaker: " . ".join(said) for speaker, said in texts.items()}
+    if len(whole) == 1:
+        ((speaker, text),) = whole.items()
+        return {speaker: _lone_role(speaker, text, agent_channel, swap=swap_on_contradiction)}
+    if not whole:
         return {}
+    content = {speaker: _CUE_SHARE * _agent_log_odds(text) for speaker, text in whole.items()}
     first = next((turn.speaker for turn in utterances if not turn.is_backchannel), None)
-    if len(content) == 1:
-        ((speaker, odds),) = content.items()
-        return {speaker: _lone_role(speaker, odds, agent_channel, swap=swap_on_contradiction)}
 
     def standing(speaker: int) -> float:
         """Log odds that this speaker, and none of the others, is the agent."""
@@ -472,13 +473,21 @@ def _roles(
 
 
 def _lone_role(
-    speaker: int, odds: float, agent_channel: int | None, *, swap: bool
+    speaker: int, text: str, agent_channel: int | None, *, swap: bool
 ) -> tuple[Role, float]:
-    """The role of the only speaker heard, by the channel if it is configured, and by words."""
+    """The role of the only speaker heard, by the channel if it is configured, and by words.
+
+    Unknown where what is said would take two: voices too alike to be told apart.
+    """
+    weights = _cue_weights(text)
+    odds = _CUE_SHARE * (weights[Role.AGENT] - weights[Role.CALLER])
     if agent_channel is None:
         role = Role.AGENT if odds > 0 else Role.CALLER
         confidence = _sigmoid(abs(odds))
-        return (role if confidence >= _DECIDED else Role.UNKNOWN), confidence
+        is_mixed = min(weights[Role.AGENT], weights[Role.CALLER]) >= _MIXED
+        if is_mixed or confidence < _DECIDED:
+            return Role.UNKNOWN, min(confidence, _DECIDED)
+        return role, confidence
     is_agent = speaker == agent_channel
     odds = (odds if is_agent else -odds) + _CONFIGURED_LOG_ODDS
     if odds < 0 and swap:
