@@ -32,8 +32,8 @@ class Predictions:
     """Raw answers for one call of n turns, by the network and by the word model.
 
     ``turns`` and ``word_turns`` hold for each task logits of shape (n, size); ``call_type`` and
-    ``word_call_type`` logits of shape (types,); ``weights`` how much each turn said, to the network,
-    about the call's type, summing to one.
+    ``word_call_type`` logits of shape (types,); ``weights`` how much each turn told the network of
+    the call's type, summing to one.
     """
 
     turns: Mapping[str, Logits] = field(repr=False)
@@ -72,7 +72,8 @@ class TurnEncoder:
     """A trained network and its tokenizer, on the CPU; loading takes about a second.
 
     ``folder`` holds ``config.json``, ``model.safetensors``, ``words.safetensors``,
-    ``tokenizer.json`` and ``turn_findings.json``. Raises ``ModelError`` when one is missing or damaged.
+    ``tokenizer.json`` and ``turn_findings.json``. Raises ``ModelError`` when one is missing or
+    damaged.
     """
 
     def __init__(self, folder: Path) -> None:

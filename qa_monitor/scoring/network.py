@@ -65,7 +65,8 @@ class TurnNetwork(nn.Module):
         states = states.float()
         mask = own.unsqueeze(-1).float()
         mean = (states * mask).sum(1) / mask.sum(1).clamp(min=1)
-        return self.dropout(torch.cat([mean, states[:, 0]], dim=-1))
+        vectors: Tensor = self.dropout(torch.cat([mean, states[:, 0]], dim=-1))
+        return vectors
 
     def turn_logits(self, vectors: Tensor) -> dict[str, Tensor]:
         """Logits of every task of turns, each of shape (turns, size)."""

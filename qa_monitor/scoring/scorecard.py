@@ -171,7 +171,7 @@ def _listening(found: CallFindings, rubric: Rubric) -> Score:
     points = _held(points)
     places = _unique([*against, *shown] if points < 3 else [*shown, *against])
     if not places or (points < 3 and not against):
-        # What is missing is shown where it was due: at the agent's turns after the caller's longest.
+        # What is missing is shown where it was due: after what the caller said at most length.
         places = _unique([*_where_due(found), *places])
     kinds = {
         f.label for f in found.of_task(LISTENING) if f.label in FOR_LISTENING and sureness(f) >= 0.5

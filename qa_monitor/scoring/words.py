@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ def call_counts(inputs: Sequence[TurnInput]) -> Counter[int]:
 
 def _own_buckets(words: Sequence[int]) -> Iterable[int]:
     yield from (_bucket(word, 0, 0) for word in words)
-    yield from (_bucket(a, b, 1) for a, b in zip(words, words[1:], strict=False))
+    yield from (_bucket(a, b, 1) for a, b in pairwise(words))
 
 
 def _bucket(a: int, b: int, salt: int) -> int:

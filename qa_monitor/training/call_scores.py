@@ -222,7 +222,7 @@ def fit_thresholds(
     return thresholds
 
 
-def _best_threshold(shares: Array, is_so: Array, low: float, high: float) -> float:
+def _best_threshold(shares: Array, is_so: NDArray[np.bool_], low: float, high: float) -> float:
     def f1(threshold: float) -> float:
         named = shares >= threshold
         return float(2 * (named & is_so).sum() / max(named.sum() + is_so.sum(), 1))
@@ -343,7 +343,7 @@ def _logistic(x: Array, target: Array, expected: Array) -> Array:
         nll = (np.logaddexp(0, scores) - target * scores).sum()
         return float(nll + 0.15 * ((weights[1:] - expected) ** 2).sum())
 
-    bounds = [(None, None)]
+    bounds: list[tuple[float | None, float | None]] = [(None, None)]
     for name, value in zip(URGENCY_FEATURES, expected, strict=True):
         bounds.append((value, value) if name in _FIXED_URGENCY else (0.0, None))
     return np.asarray(

@@ -57,34 +57,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
         base_model_folder,
         make_tokenizer,
         predict_call,
-        read_through,
         train_network,
     )
     from qa_monitor.training.word_model import train_word_model
 
     recipe = Recipe(seed=options.seed, epochs=options.epochs, threads=options.threads)
     tokenizer = make_tokenizer(base_model_folder())
-    readings = read_through([c for name in learning for c in calls[name]], tokenizer, recipe)
+    learn = [call for name in learning for call in calls[name]]
+    fit = {name: calls[name] for name in fitting}
     network = train_network(
-        list(readings.values()),
+        learn,
         tokenizer,
         recipe,
         progress=lambda epoch, loss: print(f"epoch {epoch}: loss {loss:.2f}", flush=True),
     )
-    words = train_word_model(
-        [call for name in learning for call in calls[name]], tokenizer, seed=options.seed
-    )
+    words = train_word_model(learn, tokenizer, seed=options.seed)
     unseen = {
         call.call_id: predict_call(network, words, tokenizer, call)
-        for name in (*fitting, options.test)
-        for call in calls[name]
+        for group in fit.values()
+        for call in group
+    }
+    # Once weighed, the word model may learn from the calls that it was weighed on as well.
+    words = train_word_model(
+        [*learn, *(call for group in fit.values() for call in group)], tokenizer, seed=options.seed
+    )
+    unseen |= {
+        call.call_id: predict_call(network, words, tokenizer, call) for call in calls[options.test]
     }
     calibration, thresholds, figures = fit_and_measure(
-        learn=[call for name in learning for call in calls[name]],
-        fit={name: calls[name] for name in fitting},
-        test=calls[options.test],
-        predictions=unseen,
-        out=options.out,
+        learn=learn, fit=fit, test=calls[options.test], predictions=unseen, out=options.out
     )
     save_model(
         options.out,
@@ -266,7 +267,8 @@ def baseline_turns(
 def _turn_texts(calls: Sequence[LabelledCall], task: str) -> tuple[list[str], Any]:
     import numpy as np
 
-    texts, targets = [], []
+    texts: list[str] = []
+    targets: list[Any] = []
     labels = LABELS[task]
     for call in calls:
         for turn, redacted in zip(call.turns, redacted_dialogue(call).turns, strict=True):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from qa_monitor.calls import Role
 from qa_monitor.errors import ModelError
 from qa_monitor.scoring.encoder import Predictions, run_network, with_words
-from qa_monitor.scoring.inputs import SPECIAL_WORDS, turn_inputs
+from qa_monitor.scoring.inputs import SPECIAL_WORDS, TurnInput, turn_inputs
 from qa_monitor.scoring.labels import (
     AGENT_TASKS,
     CALL_TYPE,
@@ -34,18 +34,16 @@ from qa_monitor.training.labelled_calls import LabelledCall
 from qa_monitor.training.turn_noise import TrainingTurn, training_turns, vary
 
 __all__ = [
-    "Reading",
     "Recipe",
+    "base_encoder",
     "base_model_folder",
     "make_tokenizer",
     "predict_call",
-    "read_through",
     "train_network",
 ]
 
 _ALSO_SHARE = 0.2
 _GROUP_TURNS = 24
-_MASKED = -1e4
 _TASKS_OF_ROLE = {
     # What nobody but a caller can say, an agent's turn is a counter-example of; it also keeps the
     # answer sensible where roles are swapped.
@@ -61,9 +59,8 @@ class Recipe:
 
     seed: int = 7
     epochs: int = 7
-    variants: int = 3
     calls_per_step: int = 2
-    encoder_rate: float = 2e-4
+    encoder_rate: float = 1.5e-4
     layer_decay: float = 0.8
     head_rate: float = 1e-3
     frozen_layers: int = 3
@@ -108,90 +105,38 @@ def make_tokenizer(base: Path) -> Any:
     return Tokenizer.from_str(json.dumps(content))
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One way a call may have been heard, and what the frozen layers make of it.
-
-    ``states`` holds for each turn the states of its tokens, of shape (tokens, h).
-    """
-
-    call: LabelledCall
-    turns: tuple[TrainingTurn, ...]
-    own_starts: tuple[int, ...]
-    states: tuple[Tensor, ...]
-
-
-def read_through(
-    calls: Sequence[LabelledCall], tokenizer: Any, recipe: Recipe
-) -> dict[str, tuple[Reading, ...]]:
-    """For each call's id its readings: as written, then as variously heard.
-
-    The frozen layers are run here once for all epochs and folds, which halves the work.
-    """
-    torch.set_num_threads(recipe.threads)
-    encoder = _base_encoder(tokenizer)
-    encoder.encoder.layer = encoder.encoder.layer[: recipe.frozen_layers]
-    encoder.eval()
-    rng = random.Random(recipe.seed)
-    readings: dict[str, tuple[Reading, ...]] = {}
-    for call in calls:
-        variants = [training_turns(call), *(vary(call, rng) for _ in range(recipe.variants))]
-        readings[call.call_id] = tuple(
-            _read(encoder, tokenizer, call, variant) for variant in variants
-        )
-    return readings
-
-
-def _read(
-    encoder: Any, tokenizer: Any, call: LabelledCall, turns: tuple[TrainingTurn, ...]
-) -> Reading:
-    inputs = turn_inputs(tokenizer, [(turn.role, turn.text) for turn in turns])
-    states: list[Tensor] = [torch.empty(0)] * len(inputs)
-    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-        for group in _groups_by_length([len(turn.ids) for turn in inputs]):
-            ids, attended, own = pad([inputs[i] for i in group])
-            out = encoder(
-                input_ids=ids, attention_mask=attended, token_type_ids=own
-            ).last_hidden_state
-            for row, i in enumerate(group):
-                states[i] = out[row, : len(inputs[i].ids)].to(torch.bfloat16).clone()
-    return Reading(call, turns, tuple(turn.own_start for turn in inputs), tuple(states))
-
-
 def train_network(
-    readings: Sequence[Sequence[Reading]],
+    calls: Sequence[LabelledCall],
     tokenizer: Any,
     recipe: Recipe,
     *,
     progress: Callable[[int, float], None] = lambda _epoch, _loss: None,
 ) -> TurnNetwork:
-    """A network trained on calls, given by their readings, in evaluation mode.
+    """A network trained on ``calls``, heard differently in each epoch; in evaluation mode.
 
-    The same seed gives the same network.
+    The same seed gives the same network, up to rounding on another machine.
     """
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
     rng = random.Random(recipe.seed)
-    network = TurnNetwork(_base_encoder(tokenizer), head_sizes())
-    weights = _class_weights([variants[0].call for variants in readings])
+    network = TurnNetwork(base_encoder(tokenizer), head_sizes())
+    weights = _class_weights(calls)
     optimizer = torch.optim.AdamW(_groups(network, recipe), weight_decay=0.01)
-    steps = recipe.epochs * math.ceil(len(readings) / recipe.calls_per_step)
+    steps = recipe.epochs * math.ceil(len(calls) / recipe.calls_per_step)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / (0.1 * steps), max(0.02, 1 - step / steps))
     )
     network.train()
     for epoch in range(recipe.epochs):
-        order = list(readings)
+        order = list(calls)
         rng.shuffle(order)
         total = 0.0
         for position in range(0, len(order), recipe.calls_per_step):
-            batch = [
-                shorten(rng.choice(variants), rng)
-                for variants in order[position : position + recipe.calls_per_step]
-            ]
-            loss = _loss(network, batch, weights, recipe)
+            batch = order[position : position + recipe.calls_per_step]
+            heard = [shorten(vary(call, rng), rng) for call in batch]
+            loss = _loss(network, tokenizer, batch, heard, weights, recipe)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             schedule.step()
@@ -200,14 +145,11 @@ def train_network(
     return network.eval()
 
 
-def shorten(reading: Reading, rng: random.Random) -> Reading:
+def shorten(turns: tuple[TrainingTurn, ...], rng: random.Random) -> tuple[TrainingTurn, ...]:
     """Sometimes only the beginning of a call."""
-    if len(reading.turns) > 8 and rng.random() < 0.2:
-        end = rng.randrange(6, len(reading.turns))
-        return Reading(
-            reading.call, reading.turns[:end], reading.own_starts[:end], reading.states[:end]
-        )
-    return reading
+    if len(turns) > 8 and rng.random() < 0.2:
+        return turns[: rng.randrange(6, len(turns))]
+    return turns
 
 
 def predict_call(
@@ -218,7 +160,8 @@ def predict_call(
     return with_words(run_network(network, inputs), words, inputs)
 
 
-def _base_encoder(tokenizer: Any) -> Any:
+def base_encoder(tokenizer: Any) -> Any:
+    """The encoder that training starts from, frozen, with places for roles and placeholders."""
     from transformers import AutoModel
 
     encoder = AutoModel.from_pretrained(
@@ -284,12 +227,19 @@ def _class_weights(calls: Sequence[LabelledCall]) -> dict[str, Tensor]:
 
 def _loss(
     network: TurnNetwork,
-    readings: Sequence[Reading],
+    tokenizer: Any,
+    calls: Sequence[LabelledCall],
+    heard: Sequence[Sequence[TrainingTurn]],
     weights: dict[str, Tensor],
     recipe: Recipe,
 ) -> Tensor:
-    turns = [turn for reading in readings for turn in reading.turns]
-    vectors = _all_vectors(network, readings, recipe)
+    turns = [turn for call_turns in heard for turn in call_turns]
+    inputs = [
+        one
+        for call_turns in heard
+        for one in turn_inputs(tokenizer, [(turn.role, turn.text) for turn in call_turns])
+    ]
+    vectors = _all_vectors(network, inputs)
     losses: list[Tensor] = []
     for task, logits in network.turn_logits(vectors).items():
         rows = [i for i, turn in enumerate(turns) if task in _TASKS_OF_ROLE[turn.role]]
@@ -298,17 +248,17 @@ def _loss(
             losses.append(_task_loss(task, logits[rows], asked, weights, recipe))
     types = LABELS[CALL_TYPE]
     start = 0
-    for reading in readings:
-        end = start + len(reading.turns)
+    for call, call_turns in zip(calls, heard, strict=True):
+        end = start + len(call_turns)
         call_logits, _ = network.call_logits(vectors[start:end])
         start = end
         target = torch.zeros(len(types))
-        target[types.index(reading.call.call_type)] = 1.0
-        for other in reading.call.also:
+        target[types.index(call.call_type)] = 1.0
+        for other in call.also:
             target[types.index(other)] = _ALSO_SHARE
         target = target / target.sum()
         loss = -(target * torch.log_softmax(call_logits, -1)).sum()
-        losses.append(recipe.call_type_weight * loss / len(readings))
+        losses.append(recipe.call_type_weight * loss / len(calls))
     return torch.stack(losses).sum()
 
 
@@ -339,29 +289,11 @@ def _task_loss(
     return loss.sum(1).mean()
 
 
-def _all_vectors(network: TurnNetwork, readings: Sequence[Reading], recipe: Recipe) -> Tensor:
+def _all_vectors(network: TurnNetwork, inputs: Sequence[TurnInput]) -> Tensor:
     """The vectors of all turns in order, computed in groups of like length to save padding."""
-    states = [state for reading in readings for state in reading.states]
-    own_starts = [start for reading in readings for start in reading.own_starts]
-    groups = _groups_by_length([len(state) for state in states])
-    parts: list[Tensor] = []
+    order = sorted(range(len(inputs)), key=lambda i: len(inputs[i].ids))
+    groups = [order[i : i + _GROUP_TURNS] for i in range(0, len(order), _GROUP_TURNS)]
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        for group in groups:
-            hidden = nn.utils.rnn.pad_sequence([states[i] for i in group], batch_first=True)
-            place = torch.arange(hidden.shape[1])
-            lengths = torch.tensor([len(states[i]) for i in group])
-            attended = place < lengths[:, None]
-            own = attended & (place >= torch.tensor([own_starts[i] for i in group])[:, None])
-            hidden = hidden.float()
-            mask = (~attended[:, None, None, :]).float() * _MASKED
-            for layer in network.encoder.encoder.layer[recipe.frozen_layers :]:
-                hidden = layer(hidden, mask)
-                hidden = hidden[0] if isinstance(hidden, tuple) else hidden
-            parts.append(network.pool(hidden, own.long()))
+        parts = [network.vectors(*pad([inputs[i] for i in group])) for group in groups]
     back = torch.tensor([i for group in groups for i in group]).argsort()
     return torch.cat([part.float() for part in parts])[back]
-
-
-def _groups_by_length(lengths: Sequence[int]) -> list[list[int]]:
-    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
-    return [order[i : i + _GROUP_TURNS] for i in range(0, len(order), _GROUP_TURNS)]
