@@ -322,7 +322,7 @@ def _resolve_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
             is_path = known is not None and "Path" in str(known.annotation)
             is_model_folder = (section, name) == ("asr", "model") and str(value).startswith(".")
             if isinstance(value, str) and (is_path or is_model_folder):
-                value = str(folder / Path(value).expanduser())
+                value = os.path.normpath(folder / Path(value).expanduser())
             table[name] = value
         resolved[section] = table
     return resolved
