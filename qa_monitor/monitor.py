@@ -44,6 +44,26 @@ class SilentObserver:
         """Nothing."""
 
 
+class _AlertsFirst:
+    """An observer that hands over the alerts of a call as soon as it is done with.
+
+    An urgent call cannot wait for the end of a batch that takes hours.
+    """
+
+    def __init__(self, monitor: Monitor, observer: Observer) -> None:
+        self._monitor, self._observer = monitor, observer
+
+    def advanced(self, call_id: str, stage: str, fraction: float) -> None:
+        """Pass it on."""
+        self._observer.advanced(call_id, stage, fraction)
+
+    def finished(self, outcome: Outcome) -> None:
+        """Deliver, then pass it on."""
+        if outcome.alerts:
+            self._monitor.deliver_alerts()
+        self._observer.finished(outcome)
+
+
 class Monitor:
     """The product under one configuration; a context manager that closes its database.
 
@@ -128,7 +148,8 @@ class Monitor:
         """What became of each recording that ``paths`` (files, folders, globs) name.
 
         Records, alerts and redacted recordings are kept; what was scored before is skipped unless
-        ``again``. Pending alerts are delivered at the end. Raises ``UsageError`` or
+        ``again``. Alerts that wait are delivered first, those of a call when it is done with; what
+        a channel refuses stays queued (see ``deliver_alerts``). Raises ``UsageError`` or
         ``MetadataError`` when nothing can be started; a call's own failure is in its outcome.
         """
         from qa_monitor.pipeline import intake_rules, score_batch
@@ -136,12 +157,13 @@ class Monitor:
         intakes, refusals = take_in(
             [str(path) for path in paths], metadata=metadata, rules=intake_rules(self.config)
         )
+        self.deliver_alerts()
         return score_batch(
             intakes,
             refusals,
             stages=lambda: self.stages,
             store=self.store,
-            observer=observer or SilentObserver(),
+            observer=_AlertsFirst(self, observer or SilentObserver()),
             again=again,
             channels=tuple(channel.name for channel in self.channels),
         )
@@ -273,6 +295,8 @@ class Monitor:
         from qa_monitor.audio import write_audio
         from qa_monitor.pipeline import redacted_audio
 
+        if output is not None and output.resolve() == path.resolve():
+            raise UsageError("the output would replace the recording; give it a name of its own.")
         audio, transcript, dialogue = self._hear(path, observer)
         redacted = self.redactor.redact(dialogue)
         if output is not None:
@@ -310,19 +334,27 @@ class Monitor:
 
 
 def write_private(path: Path, text: str) -> Path:
-    """``path``, holding ``text`` whole or left as it was; readable by its owner only."""
+    """``path``, holding ``text`` whole or left as it was; readable by its owner only.
+
+    What is there and is no file, as ``/dev/stdout``, is written to and not replaced.
+    """
     problem = None
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+            return path
         path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        draft.replace(path)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                file.write(text)
+            draft.replace(path)
+        finally:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
     except OSError as error:
-        problem = error.strerror
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
+        problem = error.strerror or type(error).__name__
     if problem:
         raise StoreError(
             f"{path} cannot be written ({problem}). Free disk space or mend the permissions."

@@ -7,13 +7,14 @@ be stopped and started again at any point.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
@@ -303,7 +304,7 @@ def _complete(
         dialogue=redacted,
         findings=findings,
         scorecard=scorecard,
-        metrics=call_metrics(redacted),
+        metrics=_guard(ScoringError, "scoring", call_id, lambda: call_metrics(redacted)),
         versions={
             "transcription": transcript.asr_model,
             "redaction": stages.redactor.version,
@@ -441,8 +442,8 @@ def score_batch(
     ``stages`` is called once, and only when there is something to do, so that a run over finished
     work loads no model. A call that fails is stored as failed and the rest goes on. ``again``
     scores what is present once more, as a new run. ``channels`` are the names of those that alerts
-    are queued for. Outcomes come in the order of positions, rows
-    without a recording last. ``StoreError`` ends the batch: without a database nothing is kept.
+    are queued for. Outcomes come in the order of positions, rows without a recording last.
+    ``StoreError`` ends the batch: without a database nothing is kept.
     """
     outcomes: list[Outcome] = []
 
@@ -452,37 +453,59 @@ def score_batch(
 
     for refusal in refusals:
         finish(_refused(refusal, store))
-    worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    pending = []
-    seen: dict[str, str] = {}
+    pending: dict[str, Intake] = {}
+    first_of: dict[str, str] = {}
     for intake in intakes:
-        known = seen.get(intake.sha256) or store.find_by_sha256(intake.sha256)
-        repeated = intake.sha256 in seen
-        seen.setdefault(intake.sha256, intake.call_id)
-        if known is not None and (repeated or known != intake.call_id):
-            finish(_duplicate(intake, known))
-        elif known is not None and not again:
-            store.correct_metadata(
-                intake.call_id,
-                agent_id=intake.agent_id,
-                queue=intake.queue,
-                direction=intake.direction,
-                started_at=intake.started_at,
-                interaction_id=intake.interaction_id,
-                caller_key=intake.caller_key,
-            )
-            finish(Outcome(position=intake.position, call_id=intake.call_id, status="present"))
-        elif known is None and store.has_record(intake.call_id):
-            finish(_failed(intake, _id_taken(intake), "intake", store))
+        if (first := first_of.get(intake.sha256)) is not None:
+            finish(_duplicate(intake, first))
+            continue
+        standing = _look_up(intake, store, again=again)
+        first_of[intake.sha256] = standing.call_id
+        if isinstance(standing, Outcome):
+            finish(standing)
+        elif standing.call_id in pending:
+            finish(_failed(standing, _id_taken(standing), "intake", store))
         else:
-            pending.append(intake)
+            pending[standing.call_id] = standing
     if pending:
-        loaded = stages()
-        for outcome in _score_pending(pending, loaded, store, observer, worker, channels):
-            finish(outcome)
+        scored = _score_pending(
+            pending.values(), stages(), store, observer, channels=channels, again=again
+        )
+        # Closed, so that a run stopped between two calls gives back what it holds at once.
+        with contextlib.closing(scored):
+            for outcome in scored:
+                finish(outcome)
     return tuple(
         sorted(outcomes, key=lambda outcome: (outcome.position is None, outcome.position or 0))
     )
+
+
+def _look_up(intake: Intake, store: Store, *, again: bool) -> Intake | Outcome:
+    """The recording as it is to be scored, or what became of it in an earlier run."""
+    known = store.find_by_sha256(intake.sha256)
+    if known is None:
+        if store.has_record(intake.call_id):
+            return _failed(intake, _id_taken(intake), "intake", store)
+        return intake
+    if known != intake.call_id:
+        by_content = f"-{intake.sha256[:12]}"
+        if not (known.endswith(by_content) or intake.call_id.endswith(by_content)):
+            return _duplicate(intake, known)
+        # The same call, scored once with and once without its call record: what it was called
+        # first it stays.
+        intake = replace(intake, call_id=known)
+    if again:
+        return intake
+    store.correct_metadata(
+        intake.call_id,
+        agent_id=intake.agent_id,
+        queue=intake.queue,
+        direction=intake.direction,
+        started_at=intake.started_at,
+        interaction_id=intake.interaction_id,
+        caller_key=intake.caller_key,
+    )
+    return Outcome(position=intake.position, call_id=intake.call_id, status="present")
 
 
 def _score_pending(
@@ -490,28 +513,42 @@ def _score_pending(
     stages: Stages,
     store: Store,
     observer: Observer,
-    worker: str,
+    *,
     channels: tuple[str, ...],
-) -> Iterator[Outcome]:
+    again: bool,
+) -> Generator[Outcome]:
     """The outcomes of ``pending``, in groups whose speech is recognised together."""
     waiting = iter(pending)
-    leases = _Leases(store, worker, observer)
+    leases = _Leases(store, observer)
     try:
-        while group := list(_next_group(waiting, stages, store, leases)):
-            heard = [entry for entry in group if isinstance(entry, _Heard)]
-            yield from (entry for entry in group if isinstance(entry, Outcome))
-            for entry, result in _recognise(heard, stages, leases):
-                yield _complete_and_save(entry, result, stages, store, leases, channels)
-                leases.release(entry.intake.call_id)
+        while group := list(_next_group(waiting, stages, store, leases, again=again)):
+            yield from _score_group(group, stages, store, leases, channels)
+            # The sound of one group goes before that of the next is decoded.
+            group.clear()
     finally:
         leases.release_all()
+
+
+def _score_group(
+    group: Sequence[_Heard | Outcome],
+    stages: Stages,
+    store: Store,
+    leases: _Leases,
+    channels: tuple[str, ...],
+) -> Iterator[Outcome]:
+    yield from (entry for entry in group if isinstance(entry, Outcome))
+    heard = [entry for entry in group if isinstance(entry, _Heard)]
+    for entry, result in _recognise(heard, stages, leases):
+        yield _complete_and_save(entry, result, stages, store, leases, channels)
+        leases.release(entry.intake.call_id)
 
 
 class _Leases:
     """The calls that this run holds; an observer that keeps them held while work goes on."""
 
-    def __init__(self, store: Store, worker: str, observer: Observer) -> None:
-        self._store, self._worker, self._observer = store, worker, observer
+    def __init__(self, store: Store, observer: Observer) -> None:
+        self._store, self._observer = store, observer
+        self._worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._held: set[str] = set()
         self._beaten_at = time.monotonic()
 
@@ -572,7 +609,7 @@ class _Heard:
 
 
 def _next_group(
-    waiting: Iterator[Intake], stages: Stages, store: Store, leases: _Leases
+    waiting: Iterator[Intake], stages: Stages, store: Store, leases: _Leases, *, again: bool
 ) -> Iterator[_Heard | Outcome]:
     """Claimed and decoded recordings, up to a group's worth of audio, bounding the memory."""
     calls, total_s = 0, 0.0
@@ -583,6 +620,12 @@ def _next_group(
         calls += 1
         if not leases.claim(intake.call_id):
             yield Outcome(position=intake.position, call_id=intake.call_id, status="busy")
+            continue
+        # Another run may have scored it since this one began.
+        standing = _look_up(intake, store, again=again)
+        if isinstance(standing, Outcome):
+            yield standing
+            leases.release(intake.call_id)
             continue
         failure: QAMonitorError
         try:
@@ -652,7 +695,7 @@ def _complete_and_save(
             lambda: raise_alerts(record, stages.policy, now=now),
         )
         report("audio", 0.0)
-        kept = _keep_redacted(entry.audio, heard, record.dialogue, stages)
+        draft = _draft_redacted(entry.audio, heard, record.dialogue, stages)
     except QAMonitorError as error:
         failure = error
     else:
@@ -660,9 +703,11 @@ def _complete_and_save(
             store.save_record(record, alerts, channels=channels, now=now)
         except BaseException:
             # Sound without a record would be found by nobody, and deleted by nobody.
-            if kept is not None:
-                kept.unlink(missing_ok=True)
+            if draft is not None:
+                draft.unlink(missing_ok=True)
             raise
+        if draft is not None:
+            draft.replace(draft.with_name(f"{intake.call_id}.flac"))
         return Outcome(
             position=intake.position,
             call_id=intake.call_id,
@@ -673,21 +718,21 @@ def _complete_and_save(
     return _failed(intake, failure, stage[0], store)
 
 
-def _keep_redacted(
+def _draft_redacted(
     audio: DecodedAudio, transcript: Transcript, redacted: RedactedDialogue, stages: Stages
 ) -> Path | None:
-    """The redacted copy of the recording, written, where one is wanted."""
+    """The redacted copy of the recording, where one is wanted, not yet under its name."""
     if stages.audio_folder is None:
         return None
-    path = stages.audio_folder / f"{redacted.call_id}.flac"
+    path = stages.audio_folder / f".{redacted.call_id}.flac"
 
-    def keep() -> None:
+    def write() -> None:
         quiet = redacted_audio(
             audio, transcript, redacted, mode=stages.redact_audio_with, margin_s=stages.margin_s
         )
         write_audio(path, quiet)
 
-    _guard(RedactionError, "audio redaction", redacted.call_id, keep)
+    _guard(RedactionError, "audio redaction", redacted.call_id, write)
     return path
 
 
@@ -736,7 +781,7 @@ def _duplicate(intake: Intake, known: str) -> Outcome:
 
 def _id_taken(intake: Intake) -> MetadataError:
     return MetadataError(
-        f"call {intake.call_id}: this id belongs to another recording that is scored already. "
+        f"call {intake.call_id}: this id belongs to another recording. "
         "Correct the call id of one of the two.",
         call_id=intake.call_id,
     )

@@ -19,6 +19,7 @@ from conftest import write_wav
 from scripted import AGENT, CALLER, ScriptedRecogniser
 
 from qa_monitor import pipeline
+from qa_monitor.alerts import JsonLinesChannel
 from qa_monitor.calls import DecodedAudio, Segment, Transcript, Word
 from qa_monitor.config import Config
 from qa_monitor.errors import (
@@ -26,6 +27,7 @@ from qa_monitor.errors import (
     NoSpeechError,
     NotAudioError,
     RedactionError,
+    ScoringError,
     StageError,
     StoreError,
     TranscriptionError,
@@ -131,6 +133,51 @@ def test_an_id_that_belongs_to_another_recording_is_refused(
     assert "another recording" in outcome.error.message
 
 
+def test_of_two_recordings_that_claim_one_id_the_first_is_scored_and_the_other_refused(
+    house: Monitor, folder: Path
+) -> None:
+    record(folder / "again" / "agent-02_c1_20261109T090000.wav", 77)
+    outcomes = house.score([folder])
+    by_status = [outcome.status for outcome in outcomes if outcome.call_id == "calls-c1"]
+    assert sorted(by_status) == ["failed", "scored"]
+    assert isinstance(next(o.error for o in outcomes if o.error), MetadataError)
+    assert (house.config.data.folder / "audio" / "calls-c1.flac").is_file()
+
+
+def test_a_call_scored_before_its_call_record_came_keeps_its_id_and_gains_the_agent(
+    house: Monitor, tmp_path: Path, recogniser: ScriptedRecogniser
+) -> None:
+    path = record(tmp_path / "in" / "x.wav", 5)
+    (before,) = house.score([path])
+    path.with_suffix(".json").write_text('{"call_id": "c9", "agent_id": "agent-07"}')
+    recogniser.heard.clear()
+    (after,) = house.score([path])
+    assert (after.call_id, after.status) == (before.call_id, "present")
+    assert recogniser.heard == []
+    assert house.record(before.call_id).recording.agent_id == "agent-07"
+    path.with_suffix(".json").unlink()
+    (scored,) = house.score([path], again=True)
+    assert scored.call_id == before.call_id
+
+
+def test_what_another_run_scored_meanwhile_is_not_scored_again(
+    house: Monitor, folder: Path, recogniser: ScriptedRecogniser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "_GROUP_CALLS", 1)
+
+    class OtherRun:
+        def advanced(self, call_id: str, stage: str, fraction: float) -> None:
+            pass
+
+        def finished(self, outcome: Outcome) -> None:
+            if outcome.call_id == "calls-c1":
+                house.score([folder / "agent-01_c2_20261101T090000.wav"])
+
+    outcomes = house.score([folder], observer=OtherRun())
+    assert statuses(outcomes)["calls-c2"] == "present"
+    assert recogniser.heard == ["calls-c1", "calls-c2", "calls-c3"]
+
+
 def test_corrected_metadata_change_the_record_and_run_nothing(
     house: Monitor, folder: Path, recogniser: ScriptedRecogniser
 ) -> None:
@@ -187,6 +234,7 @@ def test_a_recording_without_speech_says_so(house: Monitor, folder: Path) -> Non
     ("name", "error_type"),
     [
         ("assign_speakers", StageError),
+        ("call_metrics", ScoringError),
         ("raise_alerts", StageError),
         ("write_audio", RedactionError),
     ],
@@ -221,6 +269,13 @@ def test_a_full_disk_ends_the_batch_with_a_store_error_and_keeps_no_half(
     assert house.store.agents() == ()
     assert not list((house.config.data.folder / "audio").glob("*.flac"))
     assert set(statuses(house.score([folder])).values()) == {"scored"}
+    kept = house.config.data.folder / "audio" / "calls-c1.flac"
+    sound = kept.read_bytes()
+    monkeypatch.setattr(type(house.store), "save_record", full)
+    with pytest.raises(StoreError):
+        house.score([folder], again=True)
+    assert kept.read_bytes() == sound
+    assert len(list(kept.parent.iterdir())) == 3
 
 
 def test_a_run_stopped_in_the_middle_keeps_what_is_done_and_goes_on_from_there(
@@ -246,6 +301,34 @@ def test_a_run_stopped_in_the_middle_keeps_what_is_done_and_goes_on_from_there(
         "calls-c3": "scored",
     }
     assert recogniser.heard == ["calls-c2", "calls-c3"]
+
+
+def test_the_alerts_of_a_call_go_out_before_the_next_call_is_scored(
+    house: Monitor, folder: Path, tmp_path: Path
+) -> None:
+    told = tmp_path / "alerts.jsonl"
+    urgent = ScriptedRecogniser(
+        [
+            (AGENT, "thank you for calling how can i help you"),
+            (CALLER, "my husband has crushing chest pain and he can not breathe"),
+            (AGENT, "we have an opening next tuesday in the afternoon"),
+        ]
+    )
+    house.__dict__["stages"] = replace(house.stages, recogniser=urgent)
+    house.__dict__["channels"] = (JsonLinesChannel(told),)
+    told_after: list[str] = []
+
+    class Watches:
+        def advanced(self, call_id: str, stage: str, fraction: float) -> None:
+            pass
+
+        def finished(self, outcome: Outcome) -> None:
+            told_after.append(told.read_text())
+
+    house.score([folder], observer=Watches())
+    assert "calls-c1" in told_after[0]
+    assert "calls-c2" not in told_after[0]
+    assert "calls-c3" in told_after[2]
 
 
 @pytest.mark.slow
