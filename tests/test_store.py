@@ -305,6 +305,13 @@ def test_a_failure_is_kept_until_the_call_is_scored(store: Store) -> None:
     assert store.failures() == (make_failure("calls-2"),)
 
 
+def test_a_failure_under_another_id_is_forgotten_when_its_recording_is_scored(store: Store) -> None:
+    store.save_failure(replace(make_failure("calls-ab12"), sha256="sha-of-calls-1"), now=NOW)
+    store.save_failure(replace(make_failure("calls-cd34"), sha256="another"), now=NOW)
+    store.save_record(make_record(), (), now=NOW)
+    assert [failure.call_id for failure in store.failures()] == ["calls-cd34"]
+
+
 # --- leases --------------------------------------------------------------------------------------
 
 

@@ -205,7 +205,11 @@ class Store:
         def work(connection: Connection) -> int:
             self._keep_call(connection, record.recording, now)
             run_id = self._keep_run(connection, record, now)
-            connection.execute(delete(failures).where(failures.c.call_id == record.call_id))
+            # By the recording too: it may have failed while it had no id but that of its content.
+            same = failures.c.sha256 == record.recording.sha256
+            connection.execute(
+                delete(failures).where(or_(failures.c.call_id == record.call_id, same))
+            )
             for alert in alerts:
                 self._keep_alert(connection, alert, run_id, channels, now)
             return run_id
