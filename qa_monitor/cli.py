@@ -7,13 +7,13 @@ one line and the exit code of their class (see ``errors``).
 from __future__ import annotations
 
 import getpass
+import io
 import json
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -29,7 +29,9 @@ from qa_monitor.errors import (
     EXIT_INTERRUPTED,
     EXIT_OK,
     EXIT_SOME_FAILED,
+    DeliveryError,
     QAMonitorError,
+    StoreError,
     UsageError,
 )
 
@@ -88,7 +90,11 @@ class _Guarded(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """What the command returns; errors end the program, without a traceback."""
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                # Here and not when the program ends, where a failure has neither message nor code.
+                sys.stdout.flush()
         except QAMonitorError as error:
             _say(f"qa-monitor: {error.message}")
             code = error.exit_code
@@ -97,14 +103,30 @@ class _Guarded(TyperGroup):
             code = EXIT_INTERRUPTED
         except BrokenPipeError:
             # The reader of stdout went away (`| head`); nothing is wrong.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_stdout()
             code = EXIT_OK
+        except OSError as error:
+            if error.filename is None:
+                # Errors of files that the product opens have a name and are translated there.
+                _drop_stdout()
+                _say(
+                    f"qa-monitor: the output cannot be written ({error.strerror}). Free disk "
+                    "space, and run the same command again; what was stored is kept."
+                )
+                code = StoreError.exit_code
+            else:
+                code = _report_fault(error)
         except Exception as error:
             # The command-line library's own ways to end, usage errors among them, go on to it.
             if hasattr(error, "exit_code") or isinstance(error, typer.Abort):
                 raise
             code = _report_fault(error)
         raise typer.Exit(code)
+
+
+def _drop_stdout() -> None:
+    """Let what is still to be written to stdout go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report_fault(error: Exception) -> int:
@@ -164,12 +186,10 @@ def _root(
     ctx.obj = config
 
 
-@contextmanager
-def _monitor(ctx: typer.Context) -> Iterator[Monitor]:
+def _monitor(ctx: typer.Context) -> Monitor:
     from qa_monitor.monitor import Monitor
 
-    with Monitor(ctx.obj) as monitor:
-        yield monitor
+    return Monitor(ctx.obj)
 
 
 @app.command(epilog="Example: qa-monitor score recordings/ --metadata calls.csv")
@@ -191,9 +211,10 @@ def score(
     with _monitor(ctx) as monitor:
         with _progress() as observer:
             outcomes = monitor.score(paths, metadata=metadata, again=again, observer=observer)
-        delivery = monitor.deliver_alerts()
+        # Once more at once, whatever waits: who is told here of what failed can act on it.
+        delivery = monitor.deliver_alerts(retry_now=True)
         written = monitor.write_reports() if reports and monitor.store.agents() else ()
-        _tell_outcomes(outcomes, monitor)
+        _tell_outcomes(outcomes)
         for problem in delivery.problems:
             _say(f"qa-monitor: {problem.message}")
         if as_json:
@@ -217,6 +238,8 @@ def score(
             raise typer.Exit(failed[0].error.exit_code)
         if failed:
             raise typer.Exit(EXIT_SOME_FAILED)
+        if delivery.problems:
+            raise typer.Exit(DeliveryError.exit_code)
 
 
 @app.command(epilog="Example: qa-monitor show samples-c1003")
@@ -290,7 +313,11 @@ def report_agent(
     for position, report in enumerate(found):
         text = render(report)
         if output:
-            _print(str(write_private(output, text)))
+            written = str(write_private(output, text))
+            if as_json:
+                _print_json({"file": written})
+            else:
+                _print(written)
         else:
             # One header is enough for the CSV of several agents.
             lines = text.splitlines(keepends=True)
@@ -314,12 +341,10 @@ def alerts(
     """List alerts, urgent and unescalated calls first."""
     with _monitor(ctx) as monitor:
         if resolve:
-            monitor.store.set_alert_state(
-                resolve, "resolved", now=datetime.now(UTC), by=getpass.getuser()
-            )
-        if deliver:
-            for problem in monitor.deliver_alerts(retry_now=True).problems:
-                _say(f"qa-monitor: {problem.message}")
+            monitor.store.set_alert_state(resolve, "resolved", now=datetime.now(UTC), by=_account())
+        problems = monitor.deliver_alerts(retry_now=True).problems if deliver else ()
+        for problem in problems:
+            _say(f"qa-monitor: {problem.message}")
         found = monitor.alerts(open_only=open_only)
         if as_json:
             _print_json([_alert_json(alert) for alert in found])
@@ -327,6 +352,8 @@ def alerts(
             _console().print(_alert_table(found))
         else:
             _say("No alerts." if not open_only else "No open alerts.")
+    if problems:
+        raise typer.Exit(DeliveryError.exit_code)
 
 
 @app.command(epilog="Example: qa-monitor redact note.txt > note.redacted.txt")
@@ -349,8 +376,9 @@ def redact(
         else:
             with _progress() as observer:
                 dialogue = monitor.redact_recording(file, output=output, observer=observer)
+            _warn_of_demonstration(monitor)
     if as_json:
-        _print_json(_dialogue_json(dialogue))
+        _print_json(_jsonable(dialogue))
     elif text is not None:
         _print("\n".join(turn.text for turn in dialogue.turns))
     else:
@@ -373,10 +401,11 @@ def transcribe(
             dialogue: Any = monitor.transcribe(file, observer=observer)
         else:
             dialogue = monitor.redact_recording(file, output=None, observer=observer)
+        _warn_of_demonstration(monitor)
     if unredacted:
         _say("qa-monitor: this transcript holds protected health information.")
     if as_json:
-        _print_json(_dialogue_json(dialogue))
+        _print_json(_jsonable(dialogue))
         return
     for turn in dialogue.turns:
         _print(f"{_clock(turn.start_s)}  {turn.role:<8} {turn.text}")
@@ -415,6 +444,7 @@ def evaluate(
 def models_list(as_json: JsonFlag = False) -> None:
     """List the installed models."""
     from rich.table import Table
+    from rich.text import Text
 
     from qa_monitor.models import list_models
 
@@ -438,7 +468,7 @@ def models_list(as_json: JsonFlag = False) -> None:
             model.name,
             model.kind,
             "demonstration" if model.demonstration_only else "production",
-            str(model.path),
+            Text(str(model.path)),
         )
     _console().print(table)
 
@@ -457,7 +487,7 @@ def models_pull(
     from qa_monitor.models import pull
 
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TimeRemainingColumn(),
@@ -491,7 +521,9 @@ def models_path(
         _print(str(folder))
 
 
-@models_app.command("check", epilog="Example: qa-monitor models check large-v3-turbo samples/")
+@models_app.command(
+    "check", epilog="Example: qa-monitor models check large-v3-turbo samples/expected.jsonl"
+)
 def models_check(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="A model.")],
@@ -557,11 +589,30 @@ def _read_text(file: Path) -> str | None:
     raise UsageError(f"the file cannot be read ({problem}).")
 
 
+def _account() -> str:
+    """Who runs this; in a container an account may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+_DEMONSTRATION = (
+    "heard by the demonstration recogniser, which knows synthetic voices only: do not trust text "
+    "or scores. Fetch a production model: qa-monitor models pull large-v3-turbo"
+)
+
+
+def _warn_of_demonstration(monitor: Monitor) -> None:
+    if monitor.recogniser.is_demonstration and monitor.config.intake.source != "samples":
+        _say(f"qa-monitor: the recording was {_DEMONSTRATION}")
+
+
 def _clock(seconds: float | None) -> str:
     return "  --  " if seconds is None else f"{int(seconds) // 60:3d}:{int(seconds) % 60:02d}"
 
 
-def _tell_outcomes(outcomes: tuple[Outcome, ...], monitor: Monitor) -> None:
+def _tell_outcomes(outcomes: tuple[Outcome, ...]) -> None:
     for outcome in outcomes:
         place = f"recording {outcome.position}: " if outcome.position else ""
         if outcome.error is not None:
@@ -578,18 +629,13 @@ def _tell_outcomes(outcomes: tuple[Outcome, ...], monitor: Monitor) -> None:
         and outcome.record.recording.source != "samples"
     ]
     if demonstration:
-        _say(
-            f"qa-monitor: {len(demonstration)} recordings were heard by the demonstration "
-            "recogniser, which knows synthetic voices only: do not trust their text or scores. "
-            "Fetch a production model: qa-monitor models pull large-v3-turbo"
-        )
+        _say(f"qa-monitor: recordings of this run ({len(demonstration)}) were {_DEMONSTRATION}")
     counts = {
         status: sum(outcome.status == status for outcome in outcomes)
         for status in ("scored", "present", "duplicate", "busy", "failed")
     }
     words = {"present": "scored before", "duplicate": "duplicates"}
     _say(", ".join(f"{count} {words.get(name, name)}" for name, count in counts.items() if count))
-    del monitor
 
 
 def _points(value: float | None, digits: int = 1) -> str:
@@ -658,6 +704,7 @@ def _alert_table(found: Any) -> Table:
 
 def _print_record(record: CallRecord) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     console, card = _console(), record.scorecard
     recording = record.recording
@@ -687,7 +734,7 @@ def _print_record(record: CallRecord) -> None:
             if score.points is not None
             else "not assessed",
             f"{score.confidence:.2f}",
-            "\n".join([score.reason, *quotes]).replace("[", r"\["),
+            Text("\n".join([score.reason, *quotes])),
         )
     console.print(table)
     for turn in record.dialogue.turns:
@@ -707,15 +754,11 @@ def _jsonable(value: Any) -> Any:
         return {field.name: _jsonable(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, dict) or hasattr(value, "items"):
+    if isinstance(value, Mapping):
         return {str(key): _jsonable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_jsonable(item) for item in value]
     return value
-
-
-def _dialogue_json(dialogue: Any) -> Any:
-    return _jsonable(dialogue)
 
 
 def _record_json(record: CallRecord) -> dict[str, Any]:
@@ -782,7 +825,7 @@ class _Bars:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeElapsedColumn(),
@@ -845,4 +888,8 @@ def _stop(signum: int, frame: object) -> None:
 def main() -> None:
     """Run the command line; exits with a documented code."""
     signal.signal(signal.SIGTERM, _stop)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What a terminal's encoding lacks is shown as a question mark, and is no fault.
+            stream.reconfigure(errors="replace")
     app(prog_name="qa-monitor")

@@ -21,7 +21,8 @@ from typer.testing import CliRunner, Result
 
 from qa_monitor import __version__
 from qa_monitor.cli import app
-from qa_monitor.monitor import Monitor
+from qa_monitor.errors import StoreError
+from qa_monitor.monitor import Monitor, write_private
 from qa_monitor.pipeline import Stages
 
 SCRIPT = [
@@ -125,6 +126,7 @@ def test_show_gives_reasons_with_quotes_and_the_redacted_transcript(
         (["redact", "missing.txt"], 2),
         (["evaluate", "missing.jsonl"], 2),
         (["models", "pull", "no such model"], 2),
+        (["models", "pull", "[/x]"], 2),
         (["models", "path", "no-such-model"], 10),
         (["--config", "missing.toml", "alerts"], 3),
     ],
@@ -178,6 +180,58 @@ def test_alerts_are_listed_and_can_be_closed(run: Run, recording: Path) -> None:
     assert len(json.loads(run("alerts", "--json").stdout)) == len(found)
 
 
+def test_an_alert_that_nobody_took_is_told_of_and_has_its_own_exit_code(
+    run: Run, recording: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "qa-monitor.toml"
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    config.write_text(config.read_text() + f'[alerts]\njsonl_file = "{blocked}"\n')
+    result = run("score", str(recording))
+    assert result.exit_code == 9
+    assert "calls-c1: the jsonl channel did not take the alert" in result.stderr
+    assert "missed" in result.stdout
+    assert run("alerts", "--deliver").exit_code == 9
+    blocked.rmdir()
+    assert run("alerts", "--deliver").exit_code == 0
+    assert "calls-c1" in blocked.read_text()
+
+
+def test_an_alert_can_be_closed_by_an_account_without_a_name(
+    run: Run, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    run("score", str(recording))
+    (alert, *_) = json.loads(run("alerts", "--json").stdout)
+    assert run("alerts", "--resolve", alert["alert_id"]).exit_code == 0
+
+
+def test_a_report_written_to_a_file_is_told_of_as_json_where_json_is_asked_for(
+    run: Run, recording: Path, tmp_path: Path
+) -> None:
+    run("score", str(recording), "--no-reports")
+    out = tmp_path / "one.json"
+    result = run("report", "agent", "agent-01", "--json", "-o", str(out))
+    assert json.loads(result.stdout) == {"file": str(out)}
+    assert json.loads(out.read_text())
+
+
+def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_private(pipe, "text")
+    assert os.read(reader, 10) == b"text"
+    os.close(reader)
+    assert pipe.is_fifo()
+    with pytest.raises(StoreError, match="cannot be written"):
+        write_private(tmp_path, "text")
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
 def test_redact_takes_text_line_by_line_and_recordings(
     run: Run, recording: Path, tmp_path: Path
 ) -> None:
@@ -194,6 +248,9 @@ def test_redact_takes_text_line_by_line_and_recordings(
     assert result.exit_code == 0, result.stderr
     assert quiet.stat().st_mode & 0o777 == 0o600
     assert "fairhaven" not in result.stdout
+    before = recording.read_bytes()
+    assert run("redact", str(recording), "--output", str(recording)).exit_code == 2
+    assert recording.read_bytes() == before
 
 
 def test_transcribe_redacts_unless_told_otherwise_and_then_warns(run: Run, recording: Path) -> None:
@@ -203,6 +260,15 @@ def test_transcribe_redacts_unless_told_otherwise_and_then_warns(run: Run, recor
     result = run("transcribe", str(recording), "--unredacted")
     assert "fairhaven" in result.stdout
     assert "protected health information" in result.stderr
+
+
+def test_a_recording_heard_by_the_demonstration_model_comes_with_a_warning(
+    run: Run, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "models pull" not in run("transcribe", str(recording)).stderr
+    monkeypatch.setattr(ScriptedRecogniser, "is_demonstration", True)
+    for command in ("transcribe", "redact", "score"):
+        assert "qa-monitor models pull" in run(command, str(recording)).stderr
 
 
 def test_init_writes_a_configuration_and_never_over_one(
@@ -243,6 +309,27 @@ def test_no_color_and_pipes_get_plain_text(recording: Path, tmp_path: Path) -> N
         timeout=60,
     )
     assert b"\x1b" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("output", "code"), [("/dev/full", 8), ("/dev/null", 0)], ids=["full disk", "written"]
+)
+def test_output_that_cannot_be_written_is_a_message_and_a_code(
+    tmp_path: Path, output: str, code: int
+) -> None:
+    with Path(output).open("w") as stdout:
+        result = subprocess.run(
+            [sys.executable, "-m", "qa_monitor", "models", "path"],
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "XDG_DATA_HOME": str(tmp_path)},
+            timeout=60,
+        )
+    assert result.returncode == code
+    assert ("output cannot be written" in result.stderr) == bool(code)
+    assert "fault" not in result.stderr
+    assert "Exception ignored" not in result.stderr
 
 
 def test_the_version_is_printed() -> None:

@@ -233,6 +233,7 @@ FAILURES: dict[str, Callable[[House, pytest.MonkeyPatch], None]] = {
     "audio": lambda house, patch: patch.setattr(pipeline, "write_audio", fail_quoting),
     "scoring": lambda house, patch: patch.setattr(type(house.stages.scorer), "score", fail_quoting),
     "finding": lambda house, patch: patch.setattr(type(house.stages.scorer), "find", fail_quoting),
+    "metrics": lambda house, patch: patch.setattr(pipeline, "call_metrics", fail_quoting),
     "alerts": lambda house, patch: patch.setattr(pipeline, "raise_alerts", fail_quoting),
 }
 
@@ -254,6 +255,25 @@ def test_a_failure_of_a_stage_leaves_no_trace_and_no_text(
     with Monitor(Config.model_validate({"data": {"folder": house.folder}})) as monitor:
         assert monitor.store.agents() == ()
     assert not list(house.folder.rglob("*.flac"))
+
+
+@pytest.mark.parametrize(
+    "field", ["source", "call_id", "queue", "started_at", "direction", "agent_channel", "agent_id"]
+)
+def test_a_call_record_with_the_patient_in_a_wrong_field_leaves_no_trace(
+    field: str,
+    house: House,
+    recording: Path,
+    received: tuple[str, list[bytes]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fields = {"file": recording.name, field: "Wilhelmina Quackenbush"}
+    records = recording.with_name("records.json")
+    records.write_text(json.dumps([fields, {**fields, "file": "Quackenbush.wav"}]))
+    recording.with_suffix(".json").unlink()
+    code, printed = run(house, "score", str(recording), "--metadata", str(records), "--json")
+    assert code == 11
+    assert_no_trace(house, printed, caplog, received[1])
 
 
 @pytest.mark.parametrize("stage", ["decoding", "speakers", "redaction", "scoring", "finding"])
