@@ -4,7 +4,7 @@
 # make bench  speed and memory, on an idle machine
 # make lock   write the lock anew from what is installed
 #
-# TORCH_INDEX chooses the build of torch; see "Installing" in the README.
+# TORCH_INDEX chooses the build of torch; see "Try it" in the README.
 
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
