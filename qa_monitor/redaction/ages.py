@@ -55,7 +55,7 @@ def find_ages(call: CallText, settings: RecognizerSettings) -> list[Found]:
 
 def _age_end(call: CallText, index: int, turn: int) -> int | None:
     word = call.norm(index, turn)
-    if word.isdigit():
+    if word.isdecimal():
         return index + 1 if _LOWEST <= int(word) <= _HIGHEST else None
     number = number_at(call, index, turn)
     if number is None or not _LOWEST <= number[0] <= _HIGHEST:
@@ -78,7 +78,7 @@ def _context(
     if (
         after in settings.units_after
         or after in {"%", "°"}
-        or after.isdigit()
+        or after.isdecimal()
         or (number_at(call, position, turn) is not None)
     ):
         return None

@@ -91,6 +91,11 @@ class CallText:
             self.turn_ends.append(position + len(text))
             position += len(text) + 1
 
+    def is_same_speaker(self, turn: int, other: int) -> bool:
+        """Whether two turns are surely one speaker's; where roles are unknown, nothing is sure."""
+        same = self.speakers[turn] == self.speakers[other]
+        return same and self.roles[turn] is not Role.UNKNOWN
+
     @cached_property
     def tokens(self) -> list[Token]:
         """All tokens in order; none crosses its turn."""

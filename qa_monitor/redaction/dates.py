@@ -121,9 +121,13 @@ def _day(call: CallText, index: int, turn: int) -> _Part | None:
         value = (20 if word == "twenty" else 30) + ordinal
         if ordinal <= 9 and value <= 31:
             return _Part(value, after + 1, is_ordinal=True)
-    if word[:-2].isdigit() and word[-2:] in {"st", "nd", "rd", "th"} and 1 <= int(word[:-2]) <= 31:
+    if (
+        word[:-2].isdecimal()
+        and word[-2:] in {"st", "nd", "rd", "th"}
+        and 1 <= int(word[:-2]) <= 31
+    ):
         return _Part(int(word[:-2]), index + 1, is_ordinal=True)
-    if word.isdigit() and len(word) <= 2 and 1 <= int(word) <= 31:
+    if word.isdecimal() and len(word) <= 2 and 1 <= int(word) <= 31:
         return _Part(int(word), index + 1)
     number = number_at(call, index, turn)
     if number is not None and 1 <= number[0] <= 31:
@@ -142,10 +146,10 @@ def _year(call: CallText, index: int, turn: int, *, short: bool) -> _Part | None
         following = call.norm(index + 1, turn)
         return (
             _Part(int(following), index + 2)
-            if len(following) == 2 and following.isdigit()
+            if len(following) == 2 and following.isdecimal()
             else None
         )
-    if word.isdigit():
+    if word.isdecimal():
         if len(word) == 4 and word[:2] in {"18", "19", "20"}:
             return _Part(int(word), index + 1)
         return _Part(int(word), index + 1) if short and len(word) == 2 else None
@@ -315,7 +319,8 @@ def _month_first(call: CallText, index: int, turn: int) -> _Match | None:
         if word in {"may", "march"}:
             if not is_told and before not in _SURE_PREPOSITIONS:
                 return None
-            if call.norm(index + 1, turn) in {"i", "we", "you", "be", "have", "not"}:
+            following = call.norm(index + 1, turn)
+            if not is_told and word == "may" and following in {"i", "we", "you", "be", "have"}:
                 return None
         elif len(word) == 3 and not token.is_capitalised:
             return None
@@ -426,7 +431,7 @@ def _slashed(call: CallText, index: int, turn: int) -> _Match | None:
     parts: list[str] = []
     marks: list[str] = []
     position = index
-    while call.norm(position, turn).isdigit() and len(parts) < 3:
+    while call.norm(position, turn).isdecimal() and len(parts) < 3:
         if parts and not call.tokens[position].is_glued:
             return None
         parts.append(call.norm(position, turn))
@@ -459,7 +464,7 @@ def _slashed(call: CallText, index: int, turn: int) -> _Match | None:
 
 def numeric_date(parts: list[str]) -> str | None:
     """The canonical form of three numbers that can be a date in any common order, else ``None``."""
-    if len(parts) != 3 or any(not p.isdigit() or len(p) > 4 for p in parts):
+    if len(parts) != 3 or any(not p.isdecimal() or len(p) > 4 for p in parts):
         return None
     a, b, c = (int(p) for p in parts)
     if len(parts[0]) == 4:

@@ -73,7 +73,7 @@ _NARROW = {
 def asked_for(call: CallText, turn: int) -> frozenset[EntityType]:
     """What the other speaker asked for just before ``turn``: a birth date, postcode or name."""
     asked = turn - 1
-    if asked < 0 or call.speakers[asked] == call.speakers[turn] or call.roles[turn] is Role.AGENT:
+    if asked < 0 or call.is_same_speaker(asked, turn) or call.roles[turn] is Role.AGENT:
         return frozenset()
     start, end = call.turn_starts[asked], call.turn_ends[asked]
     if _ASKS.search(call.folded, start, end) is None:
@@ -108,7 +108,7 @@ def _from_questions(call: CallText, cues: list[list[Cue]], turn: int) -> list[Ex
         asked = turn - back
         if asked < 0:
             break
-        if call.speakers[asked] == call.speakers[turn] and back > 2:
+        if call.is_same_speaker(asked, turn) and back > 2:
             continue
         asks = _ASKS.search(call.folded, call.turn_starts[asked], call.turn_ends[asked])
         strength = (0.8 if asks else 0.5) - 0.12 * (back - 1)

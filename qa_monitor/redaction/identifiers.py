@@ -10,7 +10,7 @@ from qa_monitor.redaction.calltext import CallText, Found
 from qa_monitor.redaction.dates import MONTHS, find_dates, spoken_numeric_date
 from qa_monitor.redaction.expectation import Cue, Expectation, asked_for, expectations
 from qa_monitor.redaction.settings import RecognizerSettings
-from qa_monitor.redaction.spoken import FILLERS, ORDINALS, Run, Unit, find_runs
+from qa_monitor.redaction.spoken import FILLERS, NUMBER_WORDS, ORDINALS, Run, Unit, find_runs
 from qa_monitor.redaction.web import find_web_addresses
 from qa_monitor.redaction.words import is_common
 
@@ -41,9 +41,8 @@ _YEAR = re.compile(r"(?:19|20)\d\d")
 _FEVER = re.compile(r"(?:3[5-9]|4[01]|9[5-9]|10[0-6])\d")
 _AFTER_A_PIECE = frozenset("not yes no right correct at and sorry yeah".split())
 _IDLE = FILLERS | frozenset(
-    "yes yeah yep no okay ok right and then it's its that's is sorry correct so the um well "
-    "ma'am sir "
-    "please again thank you thanks oh hold on wait one sec minute got it perfect sure alright "
+    "yes yeah yep no okay ok right and then it's its that's is sorry correct so the um well ma'am "
+    "sir please again thank you thanks oh hold on wait one sec minute got it perfect sure alright "
     "i".split()
 )
 
@@ -117,14 +116,13 @@ def _pieces_of_dates(call: CallText) -> list[Found]:
             continue
         for index in indices:
             word = call.norm(index, turn)
-            is_piece = word in MONTHS or word in ORDINALS or word[:-2].isdigit()
+            is_piece = word in MONTHS or word in ORDINALS or word[:-2].isdecimal()
             if not is_piece or call.norm(index - 1, turn) in {"one", "a", "just", "i"}:
                 continue
-            if word in {"may", "mar", "second"} and call.norm(index + 1, turn) in {
-                "i",
-                "we",
-                "you",
-            }:
+            following = call.norm(index + 1, turn)
+            if word in {"first", "second", "third"} and following in NUMBER_WORDS:
+                continue
+            if word in {"may", "mar", "second"} and following in {"i", "we", "you"}:
                 continue
             pieces.append(
                 Found(
@@ -258,37 +256,32 @@ def _looks_like_clock(run: Run) -> bool:
     if not _TIMES.fullmatch(run.chars) or len(run.units) not in {2, 3}:
         return False
     minutes = run.units[1:]
-    return (
-        run.singles <= 2 and (len(minutes) == 1 or minutes[0].chars == "0") and run.singles < 3
-    ) or (len(run.units) == 2 and minutes[0].kind == "number" and len(minutes[0].chars) == 2)
+    if run.singles <= 2 and (len(minutes) == 1 or minutes[0].chars == "0"):
+        return True
+    return len(minutes) == 1 and minutes[0].kind == "number" and len(minutes[0].chars) == 2
 
 
 def _fit(call: CallText, entity_type: EntityType, run: Run, settings: RecognizerSettings) -> float:
     """How well the shape of ``run`` suits the type, 0 to 1."""
     digits, letters, chars = run.digits, run.letters, run.chars
     is_round = len(run.units) == 1 and chars.endswith("00") and not _is_written(call, run)
-    if is_round and entity_type not in _CODES | {EntityType.LOCATION}:
+    if is_round and entity_type in _CODES:
+        # "it pays forty thousand"
+        return 0.4
+    if is_round and entity_type is not EntityType.LOCATION:
         return 0.0
     if entity_type is EntityType.DATE:
         if letters:
             return 0.0
         if spoken_numeric_date(run):
             return 1.0
-        if len(chars) == 4 and chars[:2] in {"19", "20"}:
-            return 0.7
         return 0.7 if digits <= 8 else 0.2
     if entity_type in {EntityType.PHONE, EntityType.FAX}:
         if letters:
             return 0.0
-        return (
-            1.0
-            if digits in {10, 11, 12, 13}
-            else 0.9
-            if digits == 7
-            else 0.75
-            if digits <= 9
-            else 0.3
-        )
+        if digits in {10, 11, 12, 13}:
+            return 1.0
+        return 0.9 if digits == 7 else 0.75 if digits <= 9 else 0.3
     if entity_type is EntityType.SSN:
         if letters:
             return 0.3
@@ -322,6 +315,8 @@ def _choose(
     memory: _Memory,
 ) -> tuple[EntityType, float, str] | None:
     is_year = run.singles == 0 and run.letters == 0 and _YEAR.fullmatch(run.chars) is not None
+    if call.norm(run.first - 1, run.turn) in {"extension", "ext"} and run.letters == 0:
+        return EntityType.PHONE, 0.8, "words before"
     asked = asked_for(call, run.turn)
     best: tuple[EntityType, float, str] | None = None
     for expectation in expected:
@@ -435,7 +430,7 @@ def _by_shape(
 
 
 def _is_written(call: CallText, run: Run) -> bool:
-    return all(call.tokens[unit.first].norm.isdigit() for unit in run.units)
+    return all(call.tokens[unit.first].norm.isdecimal() for unit in run.units)
 
 
 def _continuation(
@@ -476,11 +471,7 @@ def _continuation(
         or _is_bare(call, run)
     ):
         return memory.entity_type, 0.6, "goes on"
-    if repeats and len(chars) >= 4:
-        for value, entity_type in memory.values:
-            if chars in value:
-                return entity_type, 0.6, "repeated"
-    if repeats and run.singles >= 2 and len(chars) >= 3:
+    if len(chars) >= 4 or (run.singles >= 2 and len(chars) == 3):
         for value, entity_type in memory.values:
             if chars in value:
                 return entity_type, 0.55, "repeated"

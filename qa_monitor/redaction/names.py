@@ -153,7 +153,7 @@ def _after_titles(call: CallText, turn: int) -> list[Found]:
         if word not in TITLES:
             continue
         name = index + 1
-        if call.norm(name, turn) == ".":
+        if call.norm(name, turn) == "." and word in _SURE_TITLES:
             name += 1
         following = call.norm(name, turn)
         if not following or not following[0].isalpha():
@@ -252,7 +252,7 @@ def _before_speaking(call: CallText, turn: int) -> list[Found]:
 def _name_was_asked(call: CallText, cues: list[list[Cue]], turn: int) -> bool:
     for back in (1, 2):
         asked = turn - back
-        if asked < 0 or call.speakers[asked] == call.speakers[turn]:
+        if asked < 0 or call.is_same_speaker(asked, turn):
             continue
         if not any(cue.entity_type is EntityType.PERSON for cue in cues[asked]):
             return False

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.calltext import CallText, Found
+from qa_monitor.redaction.dates import MONTHS
 from qa_monitor.redaction.expectation import Cue
 from qa_monitor.redaction.settings import RecognizerSettings
-from qa_monitor.redaction.spoken import Run, find_runs
+from qa_monitor.redaction.spoken import FILLERS, NUMBER_WORDS, ORDINALS, Run, find_runs
 from qa_monitor.redaction.words import TALK, is_common
 
 __all__ = ["find_addresses", "find_named_places"]
@@ -23,6 +24,7 @@ _WEAK_STREETS = frozenset(
     "way place hill park green view run point creek bend ridge hollow valley cove landing path "
     "crossing".split()
 )
+_COMPASS = frozenset("north south east west northeast northwest southeast southwest".split())
 _SURE_STREETS = frozenset(
     "street avenue ave road rd lane boulevard blvd parkway pkwy highway hwy crescent "
     "terrace".split()
@@ -46,6 +48,9 @@ _INNER = frozenset(
     "apartment apt unit suite flat room number floor building lot box trailer ste".split()
 )
 _LONGEST_STREET = 4
+_LONGEST_GAP = 3
+# Words that number much else, too: they count only right after an address.
+_WEAK_INNER = frozenset("number room floor building lot box".split())
 _ORG_KINDS = frozenset(
     "clinic hospital pharmacy surgery hospice infirmary dispensary chemist chemists orthopedics "
     "orthopaedics cardiology pediatrics "
@@ -69,19 +74,12 @@ def find_addresses(call: CallText, cues: list[list[Cue]]) -> list[Found]:
     """House number, street and what belongs to it ("apartment four b", a zip code at the end)."""
     found: list[Found] = []
     for run in find_runs(call):
-        match = _address(call, run)
+        match = _address(call, run) or _compass_address(call, run)
         if match is not None:
             first, last = match
-            found.append(
-                Found(
-                    start=call.tokens[first].start,
-                    end=call.tokens[last].end,
-                    entity_type=EntityType.LOCATION,
-                    score=0.85,
-                    recognizer="spoken_addresses",
-                )
-            )
+            found.append(_place(call, first, last, 0.85))
     found.extend(_streets(call))
+    found.extend(_corners(call))
     found.extend(_inner_addresses(call, found, cues))
     return found
 
@@ -98,7 +96,7 @@ def _address(call: CallText, run: Run) -> tuple[int, int] | None:
                 return None
             position += 1
             continue
-        if (word[0].isdigit() and word[-2:] not in {"st", "nd", "rd", "th"}) or not word[
+        if (word[0].isdecimal() and word[-2:] not in {"st", "nd", "rd", "th"}) or not word[
             0
         ].isalnum():
             return None
@@ -109,6 +107,57 @@ def _address(call: CallText, run: Run) -> tuple[int, int] | None:
         words += 1
         position += 1
     return None
+
+
+def _compass_address(call: CallText, run: Run) -> tuple[int, int] | None:
+    """A house number, a compass point and a name: "five fifteen southeast taylor"."""
+    turn = run.turn
+    compass = run.last + 1
+    while call.norm(compass, turn) in FILLERS | {","}:
+        compass += 1
+    if call.norm(compass, turn) not in _COMPASS or not 2 <= run.digits <= 5:
+        return None
+    name = call.norm(compass + 1, turn)
+    if not name or not name[0].isalnum() or name in TALK:
+        return None
+    last = compass + 1
+    if _is_street_word(call, last + 1, turn):
+        last += 1
+    return run.first, last
+
+
+def _corners(call: CallText) -> list[Found]:
+    """Corners of numbered streets: "forty-seventh and Ashland", "eleventh and H"."""
+    found: list[Found] = []
+    for turn, indices in enumerate(call.turn_tokens):
+        for index in indices:
+            ordinal, joint = call.norm(index, turn), call.norm(index + 1, turn)
+            other = call.norm(index + 2, turn)
+            if joint not in {"and", "&"} or not other or not other[0].isalpha():
+                continue
+            is_ordinal = ORDINALS.get(ordinal, 0) >= 4 or ordinal[:-2].isdecimal()
+            is_street = call.tokens[index + 2].is_capitalised or not is_common(other)
+            is_street = is_street and other not in MONTHS and other not in ORDINALS
+            if not is_ordinal or not (is_street or (len(other) == 1 and other not in {"a", "i"})):
+                continue
+            first = index
+            while call.norm(first - 1, turn) in NUMBER_WORDS | {"-"}:
+                first -= 1
+            found.append(_place(call, first, index + 2, 0.82))
+    return found
+
+
+def _place(
+    call: CallText, first: int, last: int, score: float, context: str | None = None
+) -> Found:
+    return Found(
+        start=call.tokens[first].start,
+        end=call.tokens[last].end,
+        entity_type=EntityType.LOCATION,
+        score=score,
+        recognizer="spoken_addresses",
+        context=context,
+    )
 
 
 def _is_street_word(call: CallText, index: int, turn: int) -> bool:
@@ -138,16 +187,7 @@ def _after_street(call: CallText, index: int, turn: int) -> int:
         "ct",
     }:
         last += 1
-    if call.norm(last + 1, turn) in {
-        "north",
-        "south",
-        "east",
-        "west",
-        "northeast",
-        "northwest",
-        "southeast",
-        "southwest",
-    }:
+    if call.norm(last + 1, turn) in _COMPASS:
         last += 1
     return last
 
@@ -198,56 +238,33 @@ def _streets(call: CallText) -> list[Found]:
                 break
             if first == index:
                 continue
-            found.append(
-                Found(
-                    start=call.tokens[first].start,
-                    end=call.tokens[index].end,
-                    entity_type=EntityType.LOCATION,
-                    score=0.7,
-                    recognizer="spoken_addresses",
-                )
-            )
+            found.append(_place(call, first, index, 0.7))
     return found
 
 
 def _inner_addresses(call: CallText, found: list[Found], cues: list[list[Cue]]) -> list[Found]:
     """Apartment and suite numbers beside an address or where one was asked for."""
     inner: list[Found] = []
-    by_turn: dict[int, list[Found]] = {}
-    for f in found:
-        by_turn.setdefault(call.turn_at(f.start), []).append(f)
+    ends = {call.tokens_between(f.start, f.end).stop for f in found}
     for run in find_runs(call):
         before = run.first - 1
-        if call.norm(before, run.turn) in {"number", "#"}:
+        if call.norm(before, run.turn) in {"number", "#"} and call.norm(before - 1, run.turn) in (
+            _INNER
+        ):
             before -= 1
-        if call.norm(before, run.turn) not in _INNER - {
-            "number",
-            "floor",
-            "lot",
-            "building",
-            "room",
-        }:
+        word = call.norm(before, run.turn)
+        if word not in _INNER:
             continue
-        beside = any(
-            abs(call.tokens[run.first].start - f.end) < 60 for f in by_turn.get(run.turn, [])
-        )
-        asked = any(
+        is_beside = any(before - gap in ends for gap in range(_LONGEST_GAP))
+        is_asked = word not in _WEAK_INNER and any(
             cue.entity_type is EntityType.LOCATION
-            for back in range(3)
-            if run.turn - back >= 0
-            for cue in cues[run.turn - back]
+            for asked in range(max(0, run.turn - 2), run.turn + 1)
+            for cue in cues[asked]
         )
-        if beside or asked:
-            inner.append(
-                Found(
-                    start=call.tokens[before].start,
-                    end=call.tokens[run.last].end,
-                    entity_type=EntityType.LOCATION,
-                    score=0.75,
-                    recognizer="spoken_addresses",
-                    context=None if beside else "question before",
-                )
-            )
+        if is_beside:
+            inner.append(_place(call, before, run.last, 0.75))
+        elif is_asked:
+            inner.append(_place(call, before, run.last, 0.75, "question before"))
     return inner
 
 

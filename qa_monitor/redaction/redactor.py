@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from qa_monitor.calls import (
     Dialogue,
@@ -29,9 +29,23 @@ from qa_monitor.redaction.spoken import find_runs
 if TYPE_CHECKING:
     from qa_monitor.redaction.recognizers import CallArtifacts
 
-__all__ = ["PresidioRedactor", "redact_text"]
+__all__ = ["PresidioRedactor", "Redactor", "redact_text"]
 
 _RULES_VERSION = "1"
+
+
+@runtime_checkable
+class Redactor(Protocol):
+    """What takes the PHI out of a call."""
+
+    @property
+    def version(self) -> str:
+        """What produced the output; it changes when the output may."""
+        ...
+
+    def redact(self, dialogue: Dialogue) -> RedactedDialogue:
+        """``dialogue`` redacted; raises ``RedactionError`` and then keeps nothing of the call."""
+        ...
 
 
 class PresidioRedactor:
@@ -250,15 +264,12 @@ class _Canonical:
         return " ".join(pieces)
 
 
-def redact_text(redactor: object, text: str, *, call_id: str = "text") -> str:
+def redact_text(redactor: Redactor, text: str, *, call_id: str = "text") -> str:
     """``text`` redacted, each line taken as a turn; lines and their ends are kept.
 
-    ``redactor`` is any ``Redactor``. A leading "agent:" or "caller:" (any word with a colon) is
-    taken as the speaker and stays. Raises ``RedactionError``.
+    A leading "agent:", "caller:", "speaker 1:" and the like is taken as the speaker and stays.
+    Raises ``RedactionError``.
     """
-    from qa_monitor.redaction import Redactor
-
-    assert isinstance(redactor, Redactor)
     lines = text.splitlines(keepends=True)
     bodies = [line.rstrip("\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029") for line in lines]
     turns: list[Turn] = []

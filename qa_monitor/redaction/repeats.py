@@ -8,7 +8,7 @@ from qa_monitor.calls import EntityType
 from qa_monitor.redaction.calltext import CallText, Found
 from qa_monitor.redaction.names import TITLES
 from qa_monitor.redaction.settings import RecognizerSettings
-from qa_monitor.redaction.spoken import Run, find_runs
+from qa_monitor.redaction.spoken import NUMBER_WORDS, Run, find_runs
 from qa_monitor.redaction.words import TALK, is_common
 
 __all__ = ["find_repeats"]
@@ -190,11 +190,8 @@ def _is_distinctive(words: tuple[str, ...], whole: int) -> bool:
         if word in _GENERIC or len(word) < 4 or not word.isalpha():
             return False
         return whole == 1 or not is_common(word)
-    return any(w not in _GENERIC and w not in TALK and w.isalpha() for w in words) or (
-        len(words) >= 2
-        and len(words) == whole
-        and any(w.isalpha() and w not in TALK for w in words)
-    )
+    telling = [w for w in words if w.isalpha() and w not in TALK | NUMBER_WORDS]
+    return any(w not in _GENERIC for w in telling) or (len(words) == whole and bool(telling))
 
 
 def _digits(
@@ -204,7 +201,7 @@ def _digits(
     values: dict[str, EntityType] = {}
     for f in found:
         value = f.value or ""
-        is_number = value.isalnum() and sum(c.isdigit() for c in value) >= 3
+        is_number = value.isalnum() and sum(c.isdecimal() for c in value) >= 3
         if is_number and f.entity_type in _DIGITAL | {EntityType.LOCATION}:
             values.setdefault(value, f.entity_type)
     if not values:
@@ -255,4 +252,4 @@ def _ages(
 
 
 def _is_written(call: CallText, run: Run) -> bool:
-    return len(run.units) == 1 and call.tokens[run.first].norm.isdigit()
+    return len(run.units) == 1 and call.tokens[run.first].norm.isdecimal()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from qa_monitor.redaction.calltext import CallText
 
-__all__ = ["FILLERS", "NATO", "ORDINALS", "Run", "Unit", "find_runs", "number_at"]
+__all__ = ["FILLERS", "NATO", "NUMBER_WORDS", "ORDINALS", "Run", "Unit", "find_runs", "number_at"]
 
 _ONES = {
     w: str(i) for i, w in enumerate("zero one two three four five six seven eight nine".split())
@@ -28,6 +28,9 @@ _TENS = {
     w: i for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
 } | {"fourty": 4}
 _REPEATS = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
+
+NUMBER_WORDS = frozenset({*_ONES, *_ZEROS, *_TEENS, *_TENS, *_REPEATS, "hundred", "thousand"})
+"""Words that numbers are said with."""
 
 _ORDINAL_ONES = "first second third fourth fifth sixth seventh eighth ninth".split()
 _ORDINAL_TEENS = (
@@ -111,7 +114,7 @@ class Run:
     @property
     def digits(self) -> int:
         """How many digits the value has."""
-        return sum(c.isdigit() for c in self.chars)
+        return sum(c.isdecimal() for c in self.chars)
 
     @property
     def letters(self) -> int:
@@ -185,14 +188,11 @@ def _letter_with_word(call: CallText, index: int, turn: int, letter: str) -> int
     if call.norm(after, turn) in {",", "."}:
         after += 1
     joint = call.norm(after, turn)
-    if joint in {"as", "is", "like", "for", "in", "not"}:
-        after += 1
-        if joint == "as" and call.norm(after, turn) in {"in", "for"}:
-            after += 1
-        if joint == "in" and call.norm(after - 2, turn) != letter:
-            return None
-    else:
+    if joint not in {"as", "is", "like", "for"}:
         return None
+    after += 1
+    if joint == "as" and call.norm(after, turn) in {"in", "for"}:
+        after += 1
     if call.norm(after, turn) in {"a", "an", "the"}:
         after += 1
     word = call.norm(after, turn)
@@ -207,7 +207,7 @@ def _letter_with_word(call: CallText, index: int, turn: int, letter: str) -> int
 def _unit_at(call: CallText, index: int, turn: int) -> Unit | None:
     token = call.tokens[index]
     word = token.norm
-    if word.isdigit():
+    if word.isdecimal():
         return Unit(index, index, word, "digit" if len(word) == 1 else "number")
     if word in _REPEATS:
         after = index + 1
@@ -216,7 +216,7 @@ def _unit_at(call: CallText, index: int, turn: int) -> Unit | None:
         repeated = call.norm(after, turn)
         char = _said_digit(repeated) or (repeated if len(repeated) == 1 else None)
         if char is not None and char.isalnum():
-            kind = "digit" if char.isdigit() else "letter"
+            kind = "digit" if char.isdecimal() else "letter"
             return Unit(index, after, char * _REPEATS[word], kind)
         return None
     digit = _said_digit(word)
@@ -246,12 +246,10 @@ def _unit_at(call: CallText, index: int, turn: int) -> Unit | None:
 
 def _is_beside_digits(call: CallText, index: int, turn: int) -> bool:
     token = call.tokens[index]
-    if token.norm in _MEASURES:
-        return False
     before, after = call.norm(index - 1, turn), call.norm(index + 1, turn)
-    if token.is_glued and before.isdigit():
-        return True
-    return after.isdigit() and call.tokens[index + 1].is_glued
+    if token.is_glued and before.isdecimal():
+        return token.norm not in _MEASURES
+    return after.isdecimal() and call.tokens[index + 1].is_glued
 
 
 def _gap_end(call: CallText, index: int, turn: int) -> int | None:
@@ -284,8 +282,9 @@ def find_runs(call: CallText) -> list[Run]:
         position, stop = indices.start, indices.stop
         while position < stop:
             unit = _unit_at(call, position, turn)
-            if unit is None:
-                position += 1
+            half_day = _half_day_end(call, position, turn)
+            if unit is None or half_day is not None:
+                position = half_day or position + 1
                 continue
             units = [unit]
             position = unit.last + 1
@@ -293,7 +292,7 @@ def find_runs(call: CallText) -> list[Run]:
                 following = _gap_end(call, position, turn)
                 if following is None:
                     break
-                if units[-1].kind != "letter" and _is_half_day(call, following, turn):
+                if _half_day_end(call, following, turn) is not None:
                     break
                 following_unit = _unit_at(call, following, turn)
                 if following_unit is None and call.norm(following, turn) in _WEAK_HOMOPHONES:
@@ -309,12 +308,17 @@ def find_runs(call: CallText) -> list[Run]:
     return list(runs)
 
 
-def _is_half_day(call: CallText, index: int, turn: int) -> bool:
-    """Whether "a m" or "p.m." stands at ``index``."""
+def _half_day_end(call: CallText, index: int, turn: int) -> int | None:
+    """The index after "a m" or "p.m." at ``index``, if it follows a number."""
+    before = call.norm(index - 1, turn)
+    if call.norm(index, turn) not in {"a", "p"}:
+        return None
+    if not before.isdecimal() and before not in NUMBER_WORDS:
+        return None
     after = index + 1
     if call.norm(after, turn) == ".":
         after += 1
-    return call.norm(index, turn) in {"a", "p"} and call.norm(after, turn) == "m"
+    return after + 1 if call.norm(after, turn) == "m" else None
 
 
 def _weak_unit(call: CallText, index: int, turn: int, units: list[Unit]) -> Unit | None:
@@ -340,11 +344,13 @@ def _trim(units: list[Unit]) -> list[Unit]:
         first -= 1
     letters = [i for i in strong if units[i].kind == "letter"]
     # "a" and "i" beside another letter are spelled; beside a number they are words.
-    while first > 0 and units[first].kind in {"letter", "nato"} and len(units) > 2:
-        if _follows_closely(units[first - 1], units[first]):
-            first -= 1
-        else:
-            break
+    while (
+        first > 0
+        and len(units) > 2
+        and units[first].kind in {"letter", "nato"}
+        and units[first].first - units[first - 1].last <= 2
+    ):
+        first -= 1
     while first > 0 and units[first - 1].kind == "nato" and len(nato) >= 2:
         first -= 1
     while last < len(units) - 1 and (
@@ -353,7 +359,3 @@ def _trim(units: list[Unit]) -> list[Unit]:
     ):
         last += 1
     return units[first : last + 1]
-
-
-def _follows_closely(left: Unit, right: Unit) -> bool:
-    return right.first - left.last <= 2

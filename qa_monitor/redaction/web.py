@@ -35,7 +35,9 @@ _PATH_WORDS = frozenset("new patient patients doctor form forms".split())
 
 
 def find_web_addresses(call: CallText, cues: list[list[Cue]]) -> list[Found]:
-    """E-mail and web addresses as they are read out, whole."""
+    """E-mail, web and network addresses as they are read out, whole."""
+    if "web" in call.views:
+        return list(call.views["web"])
     found: list[Found] = []
     for turn, indices in enumerate(call.turn_tokens):
         position = indices.start
@@ -61,7 +63,8 @@ def find_web_addresses(call: CallText, cues: list[list[Cue]]) -> list[Found]:
             )
             position = lowest = last + 1
         found.extend(_fragments(call, turn, cues, found))
-    return found
+    call.views["web"] = found
+    return list(found)
 
 
 def _spelled_ending(call: CallText, index: int, turn: int) -> int | None:
@@ -80,21 +83,22 @@ def _spelled_ending(call: CallText, index: int, turn: int) -> int | None:
     return None
 
 
+def _is_glued(call: CallText, index: int, turn: int) -> bool:
+    return bool(call.norm(index, turn)) and call.tokens[index].is_glued
+
+
 def _domain_end(call: CallText, index: int, turn: int) -> int | None:
     """The last token of "gmail dot com" beginning at ``index``; ``None`` if there is no ending."""
     position = index
     last: int | None = None
     words = 0
     while words < 8 and (word := call.norm(position, turn)):
-        if word in {"dot", ".", "point", "period"}:
+        is_mark = word == "." and not _is_glued(call, position + 1, turn)
+        if word in {"dot", ".", "point", "period"} and not (is_mark and last is not None):
             ending = call.norm(position + 1, turn)
             if ending in _ENDINGS:
                 last = position + 1
                 position += 2
-                if call.norm(position, turn) not in {"dot", ".", "slash", "/"}:
-                    break
-                if call.norm(position, turn) == "." and not call.tokens[position].is_glued:
-                    break
                 continue
             spelled = _spelled_ending(call, position + 1, turn)
             if spelled is not None:
@@ -243,7 +247,7 @@ def _network_address(
     while True:
         begin = position
         while (
-            call.norm(position, turn).isdigit()
+            call.norm(position, turn).isdecimal()
             or call.norm(position, turn) in {"oh", "double", "triple"}
             or number_at(call, position, turn) is not None
         ):

@@ -34,6 +34,7 @@ TALK = frozenset(
     "way we we'd we'll we're we've "
     "well were what what's when where where's which while who who's whose why will with won't "
     "would wouldn't yeah yep yes yesterday "
+    "awesome wonderful lovely excellent absolutely certainly fantastic terrific brilliant super "
     "whatever whoever wherever anyways ain't y'all dunno gotta yup ya "
     "yet you you'd you'll you're you've your yours birthday birth date number address email old "
     "new both again already almost correct "
