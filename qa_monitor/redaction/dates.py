@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.calltext import CallText, Found
-from qa_monitor.redaction.spoken import FILLERS, ORDINALS, Run, number_at
+from qa_monitor.redaction.spoken import FILLERS, ORDINALS, Run, is_written_ordinal, number_at
 
 __all__ = [
     "HOLIDAY_WORDS",
@@ -121,11 +121,7 @@ def _day(call: CallText, index: int, turn: int) -> _Part | None:
         value = (20 if word == "twenty" else 30) + ordinal
         if ordinal <= 9 and value <= 31:
             return _Part(value, after + 1, is_ordinal=True)
-    if (
-        word[:-2].isdecimal()
-        and word[-2:] in {"st", "nd", "rd", "th"}
-        and 1 <= int(word[:-2]) <= 31
-    ):
+    if is_written_ordinal(word) and 1 <= int(word[:-2]) <= 31:
         return _Part(int(word[:-2]), index + 1, is_ordinal=True)
     if word.isdecimal() and len(word) <= 2 and 1 <= int(word) <= 31:
         return _Part(int(word), index + 1)

@@ -10,7 +10,15 @@ from qa_monitor.redaction.calltext import CallText, Found
 from qa_monitor.redaction.dates import MONTHS, find_dates, spoken_numeric_date
 from qa_monitor.redaction.expectation import Cue, Expectation, asked_for, expectations
 from qa_monitor.redaction.settings import RecognizerSettings
-from qa_monitor.redaction.spoken import FILLERS, NUMBER_WORDS, ORDINALS, Run, Unit, find_runs
+from qa_monitor.redaction.spoken import (
+    FILLERS,
+    NUMBER_WORDS,
+    ORDINALS,
+    Run,
+    Unit,
+    find_runs,
+    is_written_ordinal,
+)
 from qa_monitor.redaction.web import find_web_addresses
 from qa_monitor.redaction.words import is_common
 
@@ -116,7 +124,7 @@ def _pieces_of_dates(call: CallText) -> list[Found]:
             continue
         for index in indices:
             word = call.norm(index, turn)
-            is_piece = word in MONTHS or word in ORDINALS or word[:-2].isdecimal()
+            is_piece = word in MONTHS or word in ORDINALS or is_written_ordinal(word)
             if not is_piece or call.norm(index - 1, turn) in {"one", "a", "just", "i"}:
                 continue
             following = call.norm(index + 1, turn)

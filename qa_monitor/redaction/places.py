@@ -9,7 +9,14 @@ from qa_monitor.redaction.calltext import CallText, Found
 from qa_monitor.redaction.dates import MONTHS
 from qa_monitor.redaction.expectation import Cue
 from qa_monitor.redaction.settings import RecognizerSettings
-from qa_monitor.redaction.spoken import FILLERS, NUMBER_WORDS, ORDINALS, Run, find_runs
+from qa_monitor.redaction.spoken import (
+    FILLERS,
+    NUMBER_WORDS,
+    ORDINALS,
+    Run,
+    find_runs,
+    is_written_ordinal,
+)
 from qa_monitor.redaction.words import TALK, is_common
 
 __all__ = ["find_addresses", "find_named_places"]
@@ -96,9 +103,8 @@ def _address(call: CallText, run: Run) -> tuple[int, int] | None:
                 return None
             position += 1
             continue
-        if (word[0].isdecimal() and word[-2:] not in {"st", "nd", "rd", "th"}) or not word[
-            0
-        ].isalnum():
+        is_number = word[0].isdecimal() and not is_written_ordinal(word)
+        if is_number or not word[0].isalnum():
             return None
         if words and _is_street_word(call, position, turn):
             return run.first, _after_street(call, position, turn)
@@ -135,7 +141,7 @@ def _corners(call: CallText) -> list[Found]:
             other = call.norm(index + 2, turn)
             if joint not in {"and", "&"} or not other or not other[0].isalpha():
                 continue
-            is_ordinal = ORDINALS.get(ordinal, 0) >= 4 or ordinal[:-2].isdecimal()
+            is_ordinal = ORDINALS.get(ordinal, 0) >= 4 or is_written_ordinal(ordinal)
             is_street = call.tokens[index + 2].is_capitalised or not is_common(other)
             is_street = is_street and other not in MONTHS and other not in ORDINALS
             if not is_ordinal or not (is_street or (len(other) == 1 and other not in {"a", "i"})):
@@ -225,7 +231,7 @@ def _streets(call: CallText) -> list[Found]:
             first = index
             while first - 1 >= indices.start and index - first < 3:
                 before = call.tokens[first - 1]
-                ordinal = before.norm[-2:] in {"st", "nd", "rd", "th"}
+                ordinal = before.norm in ORDINALS or is_written_ordinal(before.norm)
                 if not before.is_word and not ordinal:
                     break
                 if (

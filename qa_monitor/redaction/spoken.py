@@ -11,7 +11,17 @@ from dataclasses import dataclass, field
 
 from qa_monitor.redaction.calltext import CallText
 
-__all__ = ["FILLERS", "NATO", "NUMBER_WORDS", "ORDINALS", "Run", "Unit", "find_runs", "number_at"]
+__all__ = [
+    "FILLERS",
+    "NATO",
+    "NUMBER_WORDS",
+    "ORDINALS",
+    "Run",
+    "Unit",
+    "find_runs",
+    "is_written_ordinal",
+    "number_at",
+]
 
 _ONES = {
     w: str(i) for i, w in enumerate("zero one two three four five six seven eight nine".split())
@@ -148,6 +158,11 @@ def _small(call: CallText, index: int, turn: int) -> tuple[int, int] | None:
             return _TENS[word] * 10 + int(_ONES[one]), after + 1
         return _TENS[word] * 10, index + 1
     return None
+
+
+def is_written_ordinal(word: str) -> bool:
+    """Whether ``word`` is "1st", "22nd" and the like."""
+    return word[-2:] in {"st", "nd", "rd", "th"} and word[:-2].isdecimal()
 
 
 def number_at(call: CallText, index: int, turn: int) -> tuple[int, int] | None:
