@@ -71,7 +71,7 @@ def test_score_prints_the_calls_the_alerts_and_where_the_reports_lie(
     row = next(line for line in result.stdout.splitlines() if "calls-c1" in line)
     assert "agent-01" in row
     assert "missed" in row
-    assert "critical" in result.stdout
+    assert "not escalated" in result.stdout
     index = tmp_path / "data" / "reports" / "index.html"
     assert str(index) in result.stdout.replace("\n", "")
     assert index.is_file()
