@@ -297,7 +297,8 @@ def _speech_probabilities(samples: NDArray[np.int16]) -> NDArray[np.float32]:
     from faster_whisper.vad import get_vad_model
 
     model = get_vad_model()
-    loud = float(np.percentile(np.abs(samples[:: max(1, len(samples) // 2_000_000)]), 99.5))
+    sampled = samples[:: max(1, len(samples) // 2_000_000)].astype(np.int32)
+    loud = float(np.percentile(np.abs(sampled), 99.5))
     gain = min(_MAX_GAIN, max(1.0, _LEVEL * 32768.0 / max(loud, 1.0))) / 32768.0
     block = _VAD_BLOCK_S * SAMPLE_RATE_HZ // _FRAME * _FRAME
     warm_up = _VAD_WARM_UP_S * SAMPLE_RATE_HZ // _FRAME * _FRAME
