@@ -143,6 +143,8 @@ def findings_of(
         for task in _tasks_of(_role(turn)):
             row = [float(p) for p in probabilities[task][turn.index]]
             is_due = task == RESPONSE and 0 < turn.index - has_opportunity <= _RESPONSE_REACH
+            if task == RESPONSE and not _follows_caller(dialogue, turn):
+                continue
             if task in EXCLUSIVE_TASKS:
                 named = _exclusive(task, row, thresholds[task], is_due=is_due)
             else:
@@ -197,6 +199,8 @@ def _exclusive(
     if task == URGENCY_CUE:
         return [(label, p) for label, p in labels if p >= thresholds[label]]
     label, probability = labels[0]
+    if task == RESPONSE and label == "none" and not is_due:
+        return []
     some = 1 - row[0]
     if is_due and some > 0:
         return [(label, probability / some)]
@@ -244,6 +248,14 @@ def _tasks_of(role: Role) -> tuple[str, ...]:
     if role in CALLER_ROLES:
         return CALLER_TASKS
     return (RED_FLAG, URGENCY_CUE) if role is Role.UNKNOWN else ()
+
+
+def _follows_caller(dialogue: RedactedDialogue, turn: RedactedTurn) -> bool:
+    """Whether there is something that an agent's turn can respond to."""
+    return any(
+        before.role in CALLER_ROLES
+        for before in dialogue.turns[max(0, turn.index - _RESPONSE_REACH) : turn.index]
+    )
 
 
 def _whole(turn: RedactedTurn) -> Evidence:

@@ -7,7 +7,7 @@ reads the words of the call: roles, order and times of turns, and findings, are 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from qa_monitor.calls import Evidence, Finding, RedactedDialogue, RedactedTurn
 from qa_monitor.scoring.labels import (
@@ -44,6 +44,7 @@ _PASSED_OVER = frozenset({"none", "dismissive"})
 _UNKNOWN_LEVEL = 0.3
 _RESPONSE_REACH = 3
 _CUE_LEVEL = 0.5
+_IMPLIES_FROM = 0.6
 
 EMPATHY_FEATURES: Mapping[str, int] = {
     "answered": 1,
@@ -107,6 +108,12 @@ class Opportunity:
 
     opportunity: Finding
     response: Finding | None
+
+    @property
+    def turn_index(self) -> int:
+        """Where it was."""
+        place = self.opportunity.evidence
+        return -1 if place is None else place.turn_index
 
     @property
     def weight(self) -> float:
@@ -191,7 +198,21 @@ class CallFindings:
             at = self._answer_to(found.evidence.turn_index)
             pairs.append(Opportunity(opportunity=found, response=responses.get(at)))
             taken.add(at)
-        return tuple(pairs)
+        for at, response in responses.items():
+            if at in taken or response.label == "none" or sureness(response) < _IMPLIES_FROM:
+                continue
+            place = self._before(at)
+            if place is not None:
+                implied = replace(response, task=OPPORTUNITY, label="emotion", evidence=place)
+                pairs.append(Opportunity(opportunity=implied, response=response))
+        return tuple(sorted(pairs, key=lambda pair: pair.turn_index))
+
+    def _before(self, index: int) -> Evidence | None:
+        """What the caller said just before turn ``index``."""
+        turn = self.dialogue.turns[index - 1] if index else None
+        if turn is None or turn.role not in CALLER_ROLES or turn.is_doubtful:
+            return None
+        return Evidence(turn_index=turn.index, start=0, end=len(turn.text))
 
     def _answer_to(self, index: int) -> int:
         """The agent's turn that answers turn ``index``; -1 without one."""
