@@ -819,7 +819,7 @@ def _alert_json(stored: Any) -> dict[str, Any]:
 
 
 class _Bars:
-    """Progress on a terminal: a bar for the batch, a line for the call at work."""
+    """Progress on a terminal: a bar for what is at work, a line for each call done."""
 
     def __init__(self, console: Console) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -832,7 +832,7 @@ class _Bars:
             console=console,
             transient=True,
         )
-        self._tasks: dict[str, Any] = {}
+        self._task = self._progress.add_task("loading models", total=None)
 
     def __enter__(self) -> Observer:
         self._progress.start()
@@ -842,16 +842,11 @@ class _Bars:
         self._progress.stop()
 
     def advanced(self, call_id: str, stage: str, fraction: float) -> None:
-        if call_id not in self._tasks:
-            self._tasks[call_id] = self._progress.add_task(call_id, total=1.0)
         self._progress.update(
-            self._tasks[call_id], description=f"{call_id}  {stage}", completed=fraction
+            self._task, description=f"{call_id}  {stage}", completed=fraction, total=1.0
         )
 
     def finished(self, outcome: Outcome) -> None:
-        task = self._tasks.pop(outcome.call_id, None)
-        if task is not None:
-            self._progress.remove_task(task)
         if outcome.status != "present":
             self._progress.console.print(
                 f"{outcome.call_id}: {outcome.status}", markup=False, highlight=False

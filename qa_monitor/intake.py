@@ -17,7 +17,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -131,16 +131,21 @@ class Refusal:
 
 
 def take_in(
-    paths: Sequence[str], *, metadata: Path | None, rules: IntakeRules
+    paths: Sequence[str],
+    *,
+    metadata: Path | None,
+    rules: IntakeRules,
+    progress: Callable[[float], None] | None = None,
 ) -> tuple[tuple[Intake, ...], tuple[Refusal, ...]]:
     """The recordings that ``paths`` name, in a fixed order, and what of it cannot be used.
 
     ``paths`` are files, folders (searched whole) and globs; ``metadata`` is a CSV, JSON or JSON
     Lines file of call records, joined by the file name in the ``file`` field, and by the folders
     before it where a name is there twice; a JSON file beside a recording with the same stem is its
-    sidecar and wins over ``metadata``. Raises ``UsageError`` when nothing is
-    named that exists or a folder holds no recording, ``MetadataError`` when the call records cannot
-    be read as a whole, ``ConfigError`` for an impossible time zone.
+    sidecar and wins over ``metadata``. ``progress`` gets the share of the recordings that were read.
+    Raises ``UsageError`` when nothing is named that exists or a folder holds no recording,
+    ``MetadataError`` when the call records cannot be read as a whole, ``ConfigError`` for an
+    impossible time zone.
     """
     files = list(_find(paths, rules.own_folder))
     rows = _read_rows(metadata) if metadata else []
@@ -171,6 +176,8 @@ def take_in(
             intakes.append(taken)
         else:
             refusals.append(taken)
+        if progress is not None:
+            progress(position / len(files))
     return tuple(intakes), tuple(refusals)
 
 

@@ -154,8 +154,12 @@ class Monitor:
         """
         from qa_monitor.pipeline import intake_rules, score_batch
 
+        watching = observer or SilentObserver()
         intakes, refusals = take_in(
-            [str(path) for path in paths], metadata=metadata, rules=intake_rules(self.config)
+            [str(path) for path in paths],
+            metadata=metadata,
+            rules=intake_rules(self.config),
+            progress=lambda fraction: watching.advanced("recordings", "reading", fraction),
         )
         self.deliver_alerts()
         return score_batch(
@@ -163,7 +167,7 @@ class Monitor:
             refusals,
             stages=lambda: self.stages,
             store=self.store,
-            observer=_AlertsFirst(self, observer or SilentObserver()),
+            observer=_AlertsFirst(self, watching),
             again=again,
             channels=tuple(channel.name for channel in self.channels),
         )
