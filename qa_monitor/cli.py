@@ -832,7 +832,7 @@ class _Bars:
             console=console,
             transient=True,
         )
-        self._task = self._progress.add_task("loading models", total=None)
+        self._task = self._progress.add_task("starting", total=None)
 
     def __enter__(self) -> Observer:
         self._progress.start()

@@ -142,7 +142,7 @@ def take_in(
     ``paths`` are files, folders (searched whole) and globs; ``metadata`` is a CSV, JSON or JSON
     Lines file of call records, joined by the file name in the ``file`` field, and by the folders
     before it where a name is there twice; a JSON file beside a recording with the same stem is its
-    sidecar and wins over ``metadata``. ``progress`` gets the share of the recordings that were read.
+    sidecar and wins over ``metadata``. ``progress`` gets the share of the recordings read so far.
     Raises ``UsageError`` when nothing is named that exists or a folder holds no recording,
     ``MetadataError`` when the call records cannot be read as a whole, ``ConfigError`` for an
     impossible time zone.

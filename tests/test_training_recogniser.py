@@ -24,7 +24,7 @@ from qa_monitor.training.recogniser.batches import (
 from qa_monitor.training.recogniser.fit import learning_rate_factor, losses
 from qa_monitor.training.recogniser.network import Network, Shape
 from qa_monitor.training.recogniser.tokens import TEXT_TOKENS, Vocabulary, train_tokeniser
-from qa_monitor.training.voices import HELD_OUT_VOICES, SAMPLE_VOICES
+from qa_monitor.training.voices import HELD_OUT_VOICES, SAMPLE_VOICES, installed
 
 # --- text ------------------------------------------------------------------------------
 
@@ -419,3 +419,40 @@ def test_training_voices_are_never_held_out_ones() -> None:
     assert not held & {(voice.engine, voice.variant) for voice in drawn}
     known = sum(voice.name in SAMPLE_VOICES for voice in drawn)
     assert 0.6 < known / 3000 < 0.7
+
+
+# --- the shipped model -----------------------------------------------------------------
+
+SHIPPED = Path(__file__).parents[1] / "models" / "embedded-whisper"
+
+
+def test_the_shipped_model_says_what_it_is() -> None:
+    manifest = json.loads((SHIPPED / "qa_monitor.json").read_text())
+    assert manifest["demonstration_only"] is True
+    assert manifest["trained_on"] == "synthetic speech"
+    assert manifest["max_window_s"] <= manifest["pad_to_s"]
+    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 30_000_000
+    card = (SHIPPED / "README.md").read_text()
+    for needed in ("demonstration only", "CC BY 4.0", "PriMock57", "ACI-BENCH", "MTS-Dialog"):
+        assert needed.lower() in card.lower()
+
+
+@pytest.mark.voices
+@pytest.mark.skipif(not installed(), reason="espeak-ng and flite are not installed")
+def test_the_shipped_model_understands_the_sample_voices() -> None:
+    """Twelve unseen lines, at most a quarter of the words wrong: well above its average."""
+    import jiwer
+
+    from qa_monitor.training.recogniser.measure import Listener
+
+    rng = np.random.default_rng(17)
+    listener = Listener(SHIPPED, pad_to_s=12.0)
+    said, heard = [], []
+    for index in range(12):
+        line = text.speakable(lines.draw_line(rng, "test"))
+        assert line is not None
+        voice = list(SAMPLE_VOICES.values())[index % len(SAMPLE_VOICES)]
+        utterance = speech.utter(line, voice, rng, quality="clean")
+        said.append(line.text)
+        heard.append(" ".join(word.text for word in listener.write(utterance.samples, 5)))
+    assert jiwer.wer(said, heard) < 0.25

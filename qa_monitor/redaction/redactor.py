@@ -75,15 +75,16 @@ class PresidioRedactor:
                 kind=kind,
             )
         self._anonymizer = AnonymizerEngine()
+        presidio = importlib.metadata.version("presidio-analyzer")
+        self._version = (
+            f"rules-{_RULES_VERSION}+file-{self._settings.version}"
+            f"+phi-ner-{self._engine.version}+presidio-{presidio}"
+        )
 
     @property
     def version(self) -> str:
         """Rules, recognizers file, model and presidio, as one string."""
-        presidio = importlib.metadata.version("presidio-analyzer")
-        return (
-            f"rules-{_RULES_VERSION}+file-{self._settings.version}"
-            f"+phi-ner-{self._engine.version}+presidio-{presidio}"
-        )
+        return self._version
 
     def redact(self, dialogue: Dialogue) -> RedactedDialogue:
         """``dialogue`` with every value found replaced by a placeholder, the same for the same.
