@@ -1,0 +1,367 @@
+"""What scoring promises: findings with the real model, score cards by the real rubric."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from qa_monitor.calls import (
+    CallType,
+    Criterion,
+    EscalationOutcome,
+    Evidence,
+    Finding,
+    RedactedDialogue,
+    RedactedTurn,
+    Role,
+)
+from qa_monitor.errors import ConfigError, ModelError
+from qa_monitor.scoring import EncoderScorer, call_metrics
+from qa_monitor.scoring.labels import LABELS
+from qa_monitor.scoring.rubric import load_rubric
+from qa_monitor.scoring.scorecard import make_scorecard
+
+ROOT = Path(__file__).parents[1]
+MODEL = ROOT / "models" / "turn-findings"
+RUBRIC = load_rubric()
+A, C = Role.AGENT, Role.CALLER
+
+EMERGENCY = (
+    (A, "Thank you for calling <ORGANIZATION_1>, this is <PERSON_1>, how can I help?"),
+    (C, "Hi, it's <PERSON_2>. I have this terrible pressure in my chest and my left arm is numb."),
+    (A, "I'm so glad you called, that must be frightening. Are you short of breath?"),
+    (C, "Yes, a bit, and I'm sweating. I'm really scared."),
+    (
+        A,
+        "It makes sense that you're scared. I want you to hang up and call 911 now. Where are you?",
+    ),
+    (C, "At home, <LOCATION_1>."),
+    (A, "Sit down, unlock the front door, and don't drive. I'll stay on the line with you."),
+    (C, "Okay. My wife is calling them."),
+    (A, "Good. Tell them chest pressure and a numb arm. I'm right here until they come."),
+)
+ROUTINE = (
+    (A, "Good morning, <ORGANIZATION_1>, <PERSON_1> speaking."),
+    (C, "Hi, I'd like to move my appointment on <DATE_1>, please. No chest pain or anything."),
+    (A, "Sure. What's your date of birth?"),
+    (C, "<DATE_2>."),
+    (A, "So that's <DATE_2>. I have <DATE_3> at ten fifteen. Would that work?"),
+    (C, "That works."),
+    (A, "You're all set for <DATE_3> at ten fifteen. Anything else I can help with?"),
+    (C, "No, that's all."),
+    (A, "Have a good day."),
+)
+
+
+def dialogue(
+    turns: Sequence[tuple[Role, str]], *, role_confidence: float = 1.0, timed: bool = False
+) -> RedactedDialogue:
+    return RedactedDialogue(
+        call_id="t-1",
+        language="en",
+        asr_model="none",
+        redactor_version="none",
+        dropped_s=0.0,
+        turns=tuple(
+            RedactedTurn(
+                index=index,
+                speaker=role.value,
+                role=role,
+                role_confidence=role_confidence,
+                start_s=index * 5.0 if timed else None,
+                end_s=index * 5.0 + 4.0 if timed else None,
+                text=text,
+            )
+            for index, (role, text) in enumerate(turns)
+        ),
+    )
+
+
+def finding(task: str, label: str, turn: int, sure: float = 0.95) -> Finding:
+    return Finding(
+        task=task,
+        label=label,
+        producer="turn-findings/test",
+        probability=sure,
+        confidence=sure,
+        evidence=Evidence(turn_index=turn, start=0, end=3),
+    )
+
+
+@pytest.fixture(scope="module")
+def scorer() -> EncoderScorer:
+    return EncoderScorer(MODEL, rubric_file=None, red_flags_file=None)
+
+
+# --- with the real model -------------------------------------------------------------------------
+
+
+def test_an_emergency_that_was_handled_is_called_urgent_with_its_words_as_evidence(
+    scorer: EncoderScorer,
+) -> None:
+    call = dialogue(EMERGENCY, timed=True)
+    card = scorer.score(call, scorer.find(call))
+    urgency = card.score(Criterion.URGENCY)
+    assert urgency.points == 3
+    assert any("chest" in call.quote(place) for place in urgency.evidence)
+    assert card.urgency_probability is not None
+    assert card.urgency_probability >= RUBRIC.settings["level3_from"]
+    assert card.escalated in (EscalationOutcome.PROPERLY, EscalationOutcome.LATE_OR_PARTIAL)
+    assert card.escalation_delay_s is not None
+    assert card.escalation_delay_s >= 0
+
+
+def test_a_routine_call_is_not_urgent_though_an_emergency_is_named_in_it(
+    scorer: EncoderScorer,
+) -> None:
+    call = dialogue(ROUTINE)
+    findings = scorer.find(call)
+    card = scorer.score(call, findings)
+    assert not any(f.task == "red_flag" for f in findings)
+    assert card.score(Criterion.URGENCY).points == 0
+    assert card.score(Criterion.ESCALATION).points is None
+    assert card.escalated is EscalationOutcome.NOT_NEEDED
+    assert card.call_type is CallType.APPOINTMENT
+
+
+def test_a_call_without_an_opportunity_is_not_assessed_for_empathy_and_says_why(
+    scorer: EncoderScorer,
+) -> None:
+    call = dialogue(ROUTINE)
+    score = scorer.score(call, scorer.find(call)).score(Criterion.EMPATHY)
+    assert score.points is None
+    assert "Not assessed" in score.reason
+
+
+def test_a_warm_agent_scores_above_one_who_jeers(scorer: EncoderScorer) -> None:
+    feeling = (C, "My mother died last month and I can't face these letters, I'm worn out.")
+    start = ((A, "Billing, this is <PERSON_1>."), (C, "I have a question on a bill."))
+    end = ((C, "Okay."), (A, "Goodbye."), (C, "Bye."), (A, "Bye."))
+    warm = (A, "I'm so sorry about your mother. No wonder those letters feel like too much today.")
+    cold = (A, "That's not my department. Everybody's got a story. Are you paying or not?")
+    points = []
+    for answer in (warm, cold):
+        call = dialogue((*start, feeling, answer, *end))
+        points.append(scorer.score(call, scorer.find(call)).score(Criterion.EMPATHY).points)
+    assert points[0] is not None
+    assert points[1] is not None
+    assert points[0] > points[1] + 0.5
+
+
+def test_findings_are_the_same_each_time(scorer: EncoderScorer) -> None:
+    call = dialogue(EMERGENCY)
+    assert scorer.find(call) == scorer.find(call)
+
+
+def test_findings_about_urgency_do_not_depend_on_how_the_call_ends(scorer: EncoderScorer) -> None:
+    whole = scorer.find(dialogue(EMERGENCY))
+    early = scorer.find(dialogue(EMERGENCY[:4]))
+
+    def cues(findings: Sequence[Finding]) -> set[tuple[str, str, int]]:
+        return {
+            (f.task, f.label, f.evidence.turn_index)
+            for f in findings
+            if f.task in ("red_flag", "urgency_cue") and f.evidence and f.evidence.turn_index < 4
+        }
+
+    assert cues(whole) == cues(early)
+
+
+def test_labels_are_of_the_vocabulary_and_model_findings_carry_probabilities(
+    scorer: EncoderScorer,
+) -> None:
+    for found in scorer.find(dialogue(EMERGENCY)):
+        assert found.label in LABELS[found.task]
+        if found.producer.startswith("red-flags/"):
+            assert found.probability is None
+        else:
+            assert found.probability is not None
+            assert 0 <= found.probability <= 1
+
+
+def test_unknown_roles_leave_urgency_and_call_type_and_nothing_else(scorer: EncoderScorer) -> None:
+    call = dialogue([(Role.UNKNOWN, text) for _, text in EMERGENCY], role_confidence=0.2)
+    findings = scorer.find(call)
+    assert {f.task for f in findings} <= {"red_flag", "urgency_cue", "call_type"}
+    card = scorer.score(call, findings)
+    assert card.score(Criterion.EMPATHY).points is None
+    assert card.score(Criterion.ACTIVE_LISTENING).points is None
+    assert card.score(Criterion.ESCALATION).points is None
+    assert card.escalated is None
+    assert card.call_type is not None
+    assert "roles_uncertain" in card.review_reasons
+
+
+def test_doubtful_turns_support_nothing(scorer: EncoderScorer) -> None:
+    call = dialogue(EMERGENCY)
+    doubtful = replace(call, turns=tuple(replace(turn, is_doubtful=True) for turn in call.turns))
+    assert scorer.find(doubtful) == ()
+    card = scorer.score(doubtful, scorer.find(call))
+    assert all(score.points in (None, 0) for score in card.scores)
+    assert "doubtful_text" in card.review_reasons
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    turns=st.lists(
+        st.tuples(st.sampled_from(list(Role)), st.text(max_size=80)), min_size=0, max_size=6
+    )
+)
+def test_evidence_fits_any_dialogue_and_reasons_hold_none_of_its_words(
+    scorer: EncoderScorer, turns: list[tuple[Role, str]]
+) -> None:
+    call = dialogue(turns)
+    findings = scorer.find(call)
+    card = scorer.score(call, findings)
+    places = [f.evidence for f in findings if f.evidence]
+    places += [place for score in card.scores for place in score.evidence]
+    for place in places:
+        call.quote(place)
+    assert card.needs_review == bool(card.review_reasons)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError):
+        EncoderScorer(tmp_path)
+
+
+# --- the rubric ----------------------------------------------------------------------------------
+
+
+def points(criterion: Criterion, *findings: Finding) -> float | None:
+    return make_scorecard(dialogue(EMERGENCY), findings, RUBRIC).score(criterion).points
+
+
+def test_empathy_is_at_most_two_when_no_opportunity_was_answered() -> None:
+    listening = [finding("listening", "reflection", turn) for turn in (2, 4, 6)]
+    value = points(
+        Criterion.EMPATHY,
+        *listening,
+        finding("opportunity", "fear", 3),
+        finding("response", "none", 4),
+    )
+    assert value is not None
+    assert value <= 2
+
+
+def test_empathy_rises_with_the_level_of_the_response() -> None:
+    values = [
+        points(Criterion.EMPATHY, finding("opportunity", "fear", 3), finding("response", level, 4))
+        for level in ("dismissive", "perfunctory", "acknowledged", "confirmed")
+    ]
+    assert None not in values
+    assert values == sorted(values, key=lambda value: value or 0)
+    assert values[0] != values[-1]
+
+
+def test_every_score_has_evidence_even_one_for_what_is_missing() -> None:
+    card = make_scorecard(dialogue(EMERGENCY), (), RUBRIC)
+    listening = card.score(Criterion.ACTIVE_LISTENING)
+    assert listening.points is not None
+    assert listening.points < 3
+    assert listening.evidence
+
+
+def test_listening_falls_with_what_speaks_against_it() -> None:
+    for_it = [finding("listening", "read_back", turn) for turn in (2, 4, 6)]
+    against = [finding("listening", "ignores_detail", turn) for turn in (2, 4, 6)]
+    better = points(Criterion.ACTIVE_LISTENING, *for_it)
+    worse = points(Criterion.ACTIVE_LISTENING, *for_it, *against)
+    assert better is not None
+    assert worse is not None
+    assert worse < better
+
+
+def test_a_polite_agent_who_does_nothing_about_an_emergency_missed_it() -> None:
+    cues = [finding("urgency_cue", "3", 1), finding("red_flag", "chest_pain", 1)]
+    card = make_scorecard(dialogue(EMERGENCY), (*cues, finding("checklist", "greeting", 0)), RUBRIC)
+    assert card.score(Criterion.URGENCY).points == 3
+    assert card.escalated is EscalationOutcome.MISSED
+    score = card.score(Criterion.ESCALATION)
+    assert score.points is not None
+    assert score.points < 2.5
+    assert score.evidence
+
+
+def test_escalating_a_routine_call_is_unneeded() -> None:
+    card = make_scorecard(
+        dialogue(EMERGENCY), (finding("escalation_action", "emergency_number", 4),), RUBRIC
+    )
+    assert card.escalated is EscalationOutcome.UNNEEDED
+
+
+def test_a_call_scored_on_nothing_has_no_total_and_is_for_review() -> None:
+    card = make_scorecard(dialogue(EMERGENCY[:2]), (), RUBRIC)
+    assert card.total is None
+    assert "not_assessable" in card.review_reasons
+
+
+def test_another_rubric_scores_the_same_findings_anew(tmp_path: Path) -> None:
+    text = (ROOT / "qa_monitor/scoring/rubric.toml").read_text("utf-8")
+    own = tmp_path / "rubric.toml"
+    own.write_text(
+        text.replace('name = "default"', 'name = "strict"').replace(
+            "answer_none_at_most = 2.0", "answer_none_at_most = 1.0"
+        ),
+        "utf-8",
+    )
+    findings = (finding("opportunity", "fear", 3), finding("response", "none", 4))
+    card = make_scorecard(dialogue(EMERGENCY), findings, load_rubric(own))
+    assert card.rubric_version.startswith("strict-")
+    assert card.score(Criterion.EMPATHY).points == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("[weights]", "[wights]"),
+        ("empathy = 1.0", "empathy = -1.0"),
+        ("dismissed = -", "dismissed = "),
+        ("dismissed = -", "disliked = -"),
+    ],
+)
+def test_a_wrong_rubric_is_refused(tmp_path: Path, old: str, new: str) -> None:
+    text = (ROOT / "qa_monitor/scoring/rubric.toml").read_text("utf-8")
+    own = tmp_path / "rubric.toml"
+    own.write_text(text.replace(old, new, 1), "utf-8")
+    with pytest.raises(ConfigError, match=r"rubric\.toml"):
+        load_rubric(own)
+
+
+# --- measures ------------------------------------------------------------------------------------
+
+
+def test_without_times_only_counts_are_given() -> None:
+    measures = call_metrics(dialogue(ROUTINE))
+    assert measures["turns"] == 9
+    assert measures["agent_turns"] == 5
+    assert "silence_share" not in measures
+
+
+def test_talk_silence_and_interruptions_come_from_times() -> None:
+    call = dialogue([(C, "one two"), (A, "three four"), (C, "five")])
+    times = ((0.0, 10.0), (8.0, 14.0), (26.0, 30.0))
+    call = replace(
+        call,
+        turns=tuple(
+            replace(turn, start_s=start, end_s=end)
+            for turn, (start, end) in zip(call.turns, times, strict=True)
+        ),
+    )
+    measures = call_metrics(call)
+    assert measures["talk_span_s"] == 30
+    assert measures["overlap_s"] == 2
+    assert measures["longest_silence_s"] == 12
+    assert measures["silence_share"] == pytest.approx(0.4)
+    assert measures["agent_interruptions"] == 1
+    assert measures["caller_interruptions"] == 0
+    assert measures["agent_talk_share"] == pytest.approx(6 / 20)
+
+
+def test_an_empty_call_has_measures() -> None:
+    assert call_metrics(dialogue(()))["words"] == 0
