@@ -58,7 +58,7 @@ DIALOGUE = RedactedDialogue(
 
 def test_every_value_is_frozen() -> None:
     for name, value in inspect.getmembers(calls, dataclasses.is_dataclass):
-        assert value.__dataclass_params__.frozen, name
+        assert value.__dataclass_params__.frozen, name  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
