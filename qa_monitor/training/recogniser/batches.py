@@ -117,7 +117,7 @@ class Window(NamedTuple):
 
     `mel` is (frames, 80), scaled as faster-whisper scales it. `tokens` are what the
     decoder is given, `targets` what it is to say after each (IGNORED: nothing), `spans_s`
-    the time of each target. `spoken` are all text tokens of whole utterances in order.
+    the time of each target.
     An utterance cut by the window's end begins at `cut_frame` and is not written.
     """
 
@@ -125,7 +125,6 @@ class Window(NamedTuple):
     tokens: list[int]
     targets: list[int]
     spans_s: list[Span | None]
-    spoken: list[int]
     cut_frame: int | None
 
 
@@ -134,8 +133,7 @@ class Batch(NamedTuple):
 
     mel (batch, frames, 80); tokens and targets (batch, length); spans_s (batch, length,
     2), -1 where unknown; frame_targets (batch, frames / 2): the text token spoken in each
-    20 ms, or `end` for silence. CTC is trained on the windows numbered in `whole`, whose
-    tokens follow one another in `spoken`, `spoken_lengths` of them each.
+    20 ms, or `end` for silence.
     """
 
     mel: Tensor
@@ -143,9 +141,6 @@ class Batch(NamedTuple):
     targets: Tensor
     spans_s: Tensor
     frame_targets: Tensor
-    whole: list[int]
-    spoken: Tensor
-    spoken_lengths: Tensor
 
 
 @dataclass(frozen=True)
@@ -269,7 +264,7 @@ class Windows:
         noise = rng.normal(rng.uniform(-6.0, -1.0), 0.25, (count, MEL_BANDS)) + tilt
         mel = self._scaled(noise.astype(np.float32), frames)
         body = [vocabulary.no_speech, vocabulary.end]
-        return Window(mel, [vocabulary.start, body[0]], body, [None, None], [], None)
+        return Window(mel, [vocabulary.start, body[0]], body, [None, None], None)
 
     def _warped(self, mel: Mel) -> Mel:
         """Return the mel with its frequency axis stretched, half of the time (another throat)."""
@@ -304,7 +299,6 @@ class Windows:
         timed = rng.random() < mix.timestamps
         body: list[int] = []
         spans: list[Span | None] = []
-        spoken: list[int] = []
 
         def mark(frame: int) -> None:
             if timed:
@@ -315,7 +309,6 @@ class Windows:
             mark(begin)
             offset = begin / FRAMES_PER_S
             body += utterance.tokens
-            spoken += utterance.tokens
             spans += [
                 None if s is None else (s[0] + offset, s[1] + offset) for s in utterance.spans_s
             ]
@@ -337,7 +330,6 @@ class Windows:
             given + body[:-1],
             [IGNORED] * silent + body,
             [*[None] * silent, *spans],
-            spoken,
             cut_frame,
         )
 
@@ -370,14 +362,10 @@ def collate(windows: list[Window], vocabulary: Vocabulary) -> Batch:
             heard[i, first : max(round(span[1] * 50), first + 1)] = target
         if window.cut_frame is not None:
             heard[i, window.cut_frame // 2 :] = IGNORED
-    whole = [i for i, w in enumerate(windows) if w.spoken and w.cut_frame is None]
     return Batch(
         torch.from_numpy(np.stack([window.mel for window in windows])),
         torch.from_numpy(tokens),
         torch.from_numpy(targets),
         torch.from_numpy(spans),
         torch.from_numpy(heard),
-        whole,
-        torch.tensor([token for i in whole for token in windows[i].spoken]),
-        torch.tensor([len(windows[i].spoken) for i in whole]),
     )

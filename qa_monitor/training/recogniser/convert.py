@@ -96,7 +96,7 @@ def _network(
             begin_suppress_tokens=None,
         )
     )
-    kept = {n: w for n, w in weights.items() if not n.startswith(("ctc.", "frames."))}
+    kept = {n: w for n, w in weights.items() if not n.startswith("frames.")}
     result = network.load_state_dict(kept, strict=False)
     # The output projection is the token embedding and has no weights of its own.
     if result.unexpected_keys or result.missing_keys != ["proj_out.weight"]:

@@ -1,8 +1,8 @@
 """The recogniser's network: Whisper's architecture, small, with helpers for training.
 
 Sub-modules are named as in Hugging Face's WhisperForConditionalGeneration, so that its
-converter takes the weights as they are. `ctc` and `frames` (what the encoder alone hears,
-as a sequence and at each 20 ms) only help training and are left behind.
+converter takes the weights as they are. `frames` (what the encoder alone hears in each
+20 ms) only helps training and is left behind.
 """
 
 from __future__ import annotations
@@ -199,8 +199,7 @@ class Network(nn.Module):
         super().__init__()
         self.shape = shape
         self.model = _Pair(shape)
-        # One class more than there are text tokens: the CTC blank, and silence.
-        self.ctc = nn.Linear(shape.width, shape.text_tokens + 1)
+        # One class more than there are text tokens: silence.
         self.frames = nn.Linear(shape.width, shape.text_tokens + 1)
         for name, module in self.named_modules():
             if isinstance(module, nn.Linear):
