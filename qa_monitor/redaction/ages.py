@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.calltext import CallText, Found
 from qa_monitor.redaction.settings import RecognizerSettings
@@ -11,6 +13,7 @@ __all__ = ["find_ages"]
 
 RECOGNIZER = "spoken_ages"
 
+_ASKS_AGE = re.compile(r"\bhow old\b|\bage\b")
 _LOWEST, _HIGHEST = 90, 119
 _PEOPLE = frozenset(
     "i he she who mother father mom mum dad mama papa daddy grandma grandpa grandmother "
@@ -23,7 +26,7 @@ _SUBJECTS = frozenset(
 )
 _VERBS = frozenset("is was turned turning turns be being at aged age am are turn makes".split())
 _SOFTENERS = FILLERS | frozenset(
-    "almost nearly about only already now just like around gonna going to me her him".split()
+    "almost nearly about only already now just like around gonna going to me her him you on".split()
 )
 
 
@@ -63,6 +66,14 @@ def _age_end(call: CallText, index: int, turn: int) -> int | None:
     return number[1]
 
 
+def _is_asked(call: CallText, turn: int) -> bool:
+    """Whether the turn before asks for an age."""
+    if turn == 0:
+        return False
+    start, end = call.turn_starts[turn - 1], call.turn_ends[turn - 1]
+    return _ASKS_AGE.search(call.folded, start, end) is not None
+
+
 def _context(
     call: CallText, first: int, end: int, turn: int, settings: RecognizerSettings
 ) -> str | None:
@@ -82,7 +93,16 @@ def _context(
         or (number_at(call, position, turn) is not None)
     ):
         return None
+    if after == "":
+        after = "."
+    if _is_asked(call, turn) and not after[0].isalnum():
+        return "question before"
     back = first - 1
+    if call.norm(back, turn) == "," and not after[0].isalnum():
+        # "my mother, ninety two, ..."
+        told = call.norm(back - 1, turn)
+        if told in _PEOPLE and told not in {"i", "he", "she", "who", "they"}:
+            return "words before"
     while call.norm(back, turn) in _SOFTENERS:
         back -= 1
     before = call.norm(back, turn)

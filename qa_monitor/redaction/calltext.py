@@ -13,6 +13,7 @@ from qa_monitor.calls import Dialogue, EntityType, Role
 __all__ = ["PLACEHOLDER", "CallText", "Found", "Token", "fold"]
 
 PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]*_\d+>")
+_CASED_WORDS = 4
 _TOKEN = re.compile(
     rf"{PLACEHOLDER.pattern}"
     r"|\d+(?:st|nd|rd|th)(?![a-z])"
@@ -95,6 +96,11 @@ class CallText:
         """Whether two turns are surely one speaker's; where roles are unknown, nothing is sure."""
         same = self.speakers[turn] == self.speakers[other]
         return same and self.roles[turn] is not Role.UNKNOWN
+
+    def is_cased(self, turn: int) -> bool:
+        """Whether the turn is written with capitals, so that a name in it would have one."""
+        words = [i for i in self.turn_tokens[turn] if self.tokens[i].is_word]
+        return len(words) >= _CASED_WORDS and self.tokens[words[0]].is_capitalised
 
     @cached_property
     def tokens(self) -> list[Token]:

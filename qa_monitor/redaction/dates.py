@@ -70,6 +70,20 @@ _DAY_FOLLOWERS = frozenset(
     "for "
     "that he she they it with in".split()
 )
+_FOREIGN_MONTHS = frozenset(
+    "janvier février fevrier mars avril mai juin juillet août aout septembre octobre novembre "
+    "décembre decembre enero febrero marzo abril mayo junio julio agosto septiembre octubre "
+    "noviembre diciembre".split()
+)
+_FOREIGN_NUMBERS = frozenset(
+    "premier un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze "
+    "seize vingt trente quarante cinquante soixante quatre-vingt vingts cent mil mille primero uno "
+    "dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciséis "
+    "dieciseis diecisiete dieciocho diecinueve veinte veintiuno veintidós veintitrés veinticuatro "
+    "veinticinco veintiséis veintisiete veintiocho veintinueve treinta cuarenta cincuenta sesenta "
+    "setenta ochenta noventa cien ciento novecientos".split()
+)
+_FOREIGN_JOINTS = frozenset("le el de del du et y".split())
 _LINKING_VERBS = frozenset(
     "is was are were be been being am isn't wasn't it's that's this that he's she's you're i'm "
     "we're "
@@ -241,6 +255,7 @@ def find_dates(call: CallText) -> list[Found]:
                 or _day_first(call, position, turn)
                 or _slashed(call, position, turn)
                 or _holiday(call, position, turn)
+                or _foreign(call, position, turn, indices.start)
             )
             if match is None:
                 position += 1
@@ -482,6 +497,25 @@ def _holiday(call: CallText, index: int, turn: int) -> _Match | None:
         if words in _HOLIDAYS:
             return index, index + length - 1, 0.6, None
     return None
+
+
+def _foreign(call: CallText, index: int, turn: int, lowest: int) -> _Match | None:
+    """A French or Spanish month with a day or year beside it: "le trois avril"."""
+    if call.norm(index, turn) not in _FOREIGN_MONTHS:
+        return None
+    first = last = index
+    has_number = False
+    while first > lowest and call.norm(first - 1, turn) in _FOREIGN_NUMBERS | _FOREIGN_JOINTS:
+        first -= 1
+        has_number = has_number or call.norm(first, turn) in _FOREIGN_NUMBERS
+    if first > lowest and call.norm(first - 1, turn).isdecimal():
+        first, has_number = first - 1, True
+    while (word := call.norm(last + 1, turn)) in _FOREIGN_NUMBERS | _FOREIGN_JOINTS | {"-"} or (
+        word.isdecimal()
+    ):
+        last += 1
+        has_number = has_number or word not in _FOREIGN_JOINTS | {"-"}
+    return (first, last, 0.8, None) if has_number else None
 
 
 def _with_weekday(call: CallText, first: int, turn: int, lowest: int) -> int:

@@ -16,6 +16,17 @@ from qa_monitor.redaction.words import NAME_WORDS, TALK, is_common
 __all__ = ["plausible_entity"]
 
 _ASKED_TURNS = 3
+# Small words of French and Spanish that are none of English.
+_FOREIGN = frozenset(
+    "je vous nous est et les des une pas pour dans mon avec oui merci bonjour elle mais que qui "
+    "sur "
+    "très suis ai votre mes cette ça ou où quel quelle bien alors depuis plus fait être avoir au "
+    "aux "
+    "el los las una por para con mi su está esta es qué como cómo gracias señora señor hola pero "
+    "muy "
+    "tengo tiene yo usted mucho dolor ella aquí ahora bueno sí puede hija hijo del al".split()
+)
+_ELISIONS = ("j'", "c'est", "l'", "d'", "qu'", "n'", "m'", "s'il")
 _DATE_WORDS = MONTHS.keys() | HOLIDAY_WORDS
 
 
@@ -30,9 +41,18 @@ def plausible_entity(
         return found if _is_date(call, cues, indices) else None
     if found.entity_type is EntityType.LOCATION:
         return found if _is_place(call, cues, settings, indices) else None
+    if _is_small_in_cased(call, indices):
+        return None
     if found.entity_type is EntityType.PERSON:
         return _person(call, settings, found, indices)
     return found
+
+
+def _is_small_in_cased(call: CallText, indices: range) -> bool:
+    """Whether a turn that is written with capitals has none here: then it is no name."""
+    turn = call.tokens[indices.start].turn
+    named = [call.tokens[i] for i in indices if call.tokens[i].is_word]
+    return call.is_cased(turn) and not any(w.is_capitalised or len(w.norm) == 1 for w in named)
 
 
 def _is_date(call: CallText, cues: list[list[Cue]], indices: range) -> bool:
@@ -86,6 +106,8 @@ def _person(
     while first < last and _is_no_name(call, settings, first, turn):
         first += 1
     words = [call.tokens[i] for i in range(first, last + 1) if call.tokens[i].is_word]
+    if _is_foreign(call, turn) and not _is_told_in_foreign(call, first, turn):
+        return None
     if not words or all(word.norm in settings.medicines | NO_NAMES for word in words):
         return None
     if words[0].norm in {"x", "ray"} and words[-1].norm == "ray":
@@ -101,6 +123,22 @@ def _person(
     end = call.tokens[last].end if last < indices.stop - 1 else found.end
     start = call.tokens[first].start if first > indices.start else found.start
     return replace(found, start=start, end=end)
+
+
+def _is_foreign(call: CallText, turn: int) -> bool:
+    """Whether the turn is French or Spanish: there the pipeline takes most words for names."""
+    words = [call.tokens[i].norm for i in call.turn_tokens[turn] if call.tokens[i].is_word]
+    foreign = sum(word in _FOREIGN or word.startswith(_ELISIONS) for word in words)
+    return foreign >= 2 and 6 * foreign >= len(words)
+
+
+def _is_told_in_foreign(call: CallText, index: int, turn: int) -> bool:
+    """Whether a name stands in a French or Spanish turn: a capital inside, or introduced."""
+    before = call.norm(index - 1, turn)
+    if before in {"m'appelle", "llamo", "soy", "appelle", "madame", "monsieur", "señora", "señor"}:
+        return True
+    is_inside = bool(before) and before not in {".", "?", "!", ":", "…"}
+    return is_inside and call.tokens[index].is_capitalised
 
 
 def _is_no_name(call: CallText, settings: RecognizerSettings, index: int, turn: int) -> bool:

@@ -9,7 +9,7 @@ from qa_monitor.redaction.calltext import CallText, Found
 from qa_monitor.redaction.names import TITLES
 from qa_monitor.redaction.settings import RecognizerSettings
 from qa_monitor.redaction.spoken import NUMBER_WORDS, Run, find_runs
-from qa_monitor.redaction.words import TALK, is_common
+from qa_monitor.redaction.words import NAME_WORDS, TALK, is_common
 
 __all__ = ["find_repeats"]
 
@@ -97,7 +97,7 @@ def _names(
         spelled = "".join(letter for letter in letters if letter.isalpha())
         if len(spelled) >= 3:
             words.add(spelled)
-        if f.value and f.value.isalpha():
+        if f.value and f.value.isalpha() and len(f.value) >= 3:
             words.add(f.value)
         for i in indices:
             word = _bare(call.tokens[i].norm)
@@ -110,6 +110,9 @@ def _names(
         if word not in words or index in covered:
             continue
         if is_common(word) and not _is_name_here(call, index):
+            continue
+        if word in NAME_WORDS and call.is_cased(token.turn) and not token.is_capitalised:
+            # "a grace period" in a call with Grace
             continue
         repeats.append(_make(call, index, index, EntityType.PERSON, 0.7))
     return repeats

@@ -203,7 +203,8 @@ def _letter_with_word(call: CallText, index: int, turn: int, letter: str) -> int
     if call.norm(after, turn) in {",", "."}:
         after += 1
     joint = call.norm(after, turn)
-    if joint not in {"as", "is", "like", "for"}:
+    if joint != "as" and (joint not in {"like", "for", "in"} or letter in "ai"):
+        # "can I, like, ..." spells nothing.
         return None
     after += 1
     if joint == "as" and call.norm(after, turn) in {"in", "for"}:

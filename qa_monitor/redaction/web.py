@@ -13,7 +13,8 @@ __all__ = ["find_web_addresses"]
 RECOGNIZER = "spoken_web"
 
 _ENDINGS = frozenset(
-    "com net org edu gov io co uk us info biz health nhs ca mil care app tv me".split()
+    "com net org edu gov io co uk us info biz health nhs ca mil care app tv me clinic example test "
+    "med hospital pharmacy doctor family coop int de fr es mx ie au nz".split()
 )
 _JOINTS = frozenset("dot underscore dash hyphen period point slash".split())
 _PROVIDERS = frozenset(
@@ -218,8 +219,9 @@ def _web(
             return index, end, EntityType.URL, 0.9
     if word == "dot" and index > lowest:
         after = call.norm(index + 1, turn)
-        if after in _ENDINGS - {"me", "us", "health", "care", "app"}:
-            end = _domain_end(call, index, turn) or index + 1
+        spelled = _spelled_ending(call, index + 1, turn)
+        if after in _ENDINGS - {"me", "us"} or spelled is not None:
+            end = _domain_end(call, index, turn) or spelled or index + 1
             first = index
             position = index - 1
             while position >= lowest and index - position <= 5:

@@ -118,12 +118,12 @@ def _examples(nlp: Any, documents: Sequence[Document]) -> Iterator[Any]:
 
 
 def train(
-    corpora: Path, calls: Path, out: Path, *, held_out: str, epochs: int, seed: int
+    corpora: Path, calls: Path, out: Path, *, trained_on: Sequence[str], epochs: int, seed: int
 ) -> dict[str, Any]:
     """Trains, writes the pipeline to ``out`` and returns the held-out figures.
 
-    ``calls`` holds folders of written calls; the one named ``held_out`` is never trained on, nor is
-    every twentieth dialogue of ``corpora``.
+    ``calls`` holds folders of written calls; those not named in ``trained_on`` are for testing, as
+    is every twentieth dialogue of ``corpora``.
     """
     import spacy
     from spacy.training.batchers import minibatch_by_words
@@ -132,13 +132,11 @@ def train(
 
     fix_random_seed(seed)
     rng = random.Random(seed)
-    written = {
-        path.name: list(read_written_calls(path))
-        for path in sorted(calls.iterdir())
-        if path.is_dir()
-    }
-    test_calls = written.pop(held_out, [])
-    train_calls = [call for folder in written.values() for call in folder]
+    train_calls: list[dict[str, Any]] = []
+    test_calls: list[dict[str, Any]] = []
+    for folder in sorted(path for path in calls.iterdir() if path.is_dir()):
+        part = train_calls if folder.name in trained_on else test_calls
+        part.extend(read_written_calls(folder))
     dialogues = read_dialogues(corpora)
     names = Names(rng)
     splicer = Splicer([d for i, d in enumerate(dialogues) if i % 20], names)
@@ -233,7 +231,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--corpora", type=Path, help="folder of public dialogues (*.jsonl)")
     parser.add_argument("--calls", type=Path, help="folder of folders of written calls")
     parser.add_argument("--out", type=Path, required=True, help="the pipeline's folder")
-    parser.add_argument("--held-out", default="e", help="folder of calls kept for testing")
+    parser.add_argument(
+        "--train-on", default="a,b,c,d", help="folders of calls to train on; the others test"
+    )
     parser.add_argument("--epochs", type=int, default=_EPOCHS)
     parser.add_argument("--seed", type=int, default=_SEED)
     parser.add_argument("--measure", type=Path, help="labelled calls to measure redaction on")
@@ -247,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.corpora,
             options.calls,
             options.out,
-            held_out=options.held_out,
+            trained_on=options.train_on.split(","),
             epochs=options.epochs,
             seed=options.seed,
         )
