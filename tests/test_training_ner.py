@@ -128,7 +128,7 @@ def test_training_writes_a_pipeline_that_can_be_read_from_its_folder(
     out = tmp_path / "model"
     out.mkdir()
     (out / "README.md").write_text("a card\n")
-    figures = ner.train(corpora, calls, out, trained_on=["a"], epochs=1, seed=3)
+    figures = ner.train(corpora, calls, out, held_out=["e"], epochs=1, seed=3)
     assert set(figures) == {"written calls", "written calls, as heard", "spliced"}
     assert (out / "README.md").read_text() == "a card\n"
     nlp = spacy.load(out)

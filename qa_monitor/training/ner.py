@@ -118,12 +118,12 @@ def _examples(nlp: Any, documents: Sequence[Document]) -> Iterator[Any]:
 
 
 def train(
-    corpora: Path, calls: Path, out: Path, *, trained_on: Sequence[str], epochs: int, seed: int
+    corpora: Path, calls: Path, out: Path, *, held_out: Sequence[str], epochs: int, seed: int
 ) -> dict[str, Any]:
     """Trains, writes the pipeline to ``out`` and returns the held-out figures.
 
-    ``calls`` holds folders of written calls; those not named in ``trained_on`` are for testing, as
-    is every twentieth dialogue of ``corpora``.
+    ``calls`` holds folders of written calls; those named in ``held_out`` are for testing, as is
+    every twentieth dialogue of ``corpora``.
     """
     import spacy
     from spacy.training.batchers import minibatch_by_words
@@ -135,7 +135,7 @@ def train(
     train_calls: list[dict[str, Any]] = []
     test_calls: list[dict[str, Any]] = []
     for folder in sorted(path for path in calls.iterdir() if path.is_dir()):
-        part = train_calls if folder.name in trained_on else test_calls
+        part = test_calls if folder.name in held_out else train_calls
         part.extend(read_written_calls(folder))
     dialogues = read_dialogues(corpora)
     names = Names(rng)
@@ -232,7 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--calls", type=Path, help="folder of folders of written calls")
     parser.add_argument("--out", type=Path, required=True, help="the pipeline's folder")
     parser.add_argument(
-        "--train-on", default="a,b,c,d", help="folders of calls to train on; the others test"
+        "--held-out", default="e", help="folders of calls kept for testing, with commas between"
     )
     parser.add_argument("--epochs", type=int, default=_EPOCHS)
     parser.add_argument("--seed", type=int, default=_SEED)
@@ -247,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.corpora,
             options.calls,
             options.out,
-            trained_on=options.train_on.split(","),
+            held_out=options.held_out.split(","),
             epochs=options.epochs,
             seed=options.seed,
         )
