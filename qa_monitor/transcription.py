@@ -61,6 +61,9 @@ _MISSED_S = 0.8
 _WORD_MARGIN_S = 0.3
 _WEAK_SPEECH = 0.8
 _WEAK_CONFIDENCE = 0.5
+# Music comes this close to speech; what is read into it must be sure.
+_MUSIC_LIKE_SPEECH = 0.65
+_MUSIC_CONFIDENCE = 0.75
 _DOUBTFUL_CONFIDENCE = 0.35
 # A window that fails is tried again in halves, so many times over.
 _HALVINGS = 3
@@ -681,8 +684,11 @@ def _place(window: _Window, heard: _Heard) -> _Placed:
     for piece, spoken in zip(window.pieces, by_piece, strict=True):
         confidence = float(np.mean([word.confidence for word in spoken])) if spoken else 0.0
         is_too_fast = len(spoken) > max(3.0, _MAX_WORDS_PER_S * piece.length / SAMPLE_RATE_HZ)
-        is_hardly_speech = window.channel.strength(piece) < _WEAK_SPEECH
-        if is_too_fast or (is_hardly_speech and confidence < _WEAK_CONFIDENCE):
+        strength = window.channel.strength(piece)
+        is_made_up = (strength < _WEAK_SPEECH and confidence < _WEAK_CONFIDENCE) or (
+            strength < _MUSIC_LIKE_SPEECH and confidence < _MUSIC_CONFIDENCE
+        )
+        if is_too_fast or is_made_up:
             spoken.clear()  # made up over music, noise or silence
         missed_s = window.channel.speech_without(spoken, piece)
         if missed_s > (_MISSED_S if spoken else _MIN_SPEECH_S):
