@@ -58,7 +58,7 @@ class Recipe:
     """How a network is trained."""
 
     seed: int = 7
-    epochs: int = 7
+    epochs: int = 10
     calls_per_step: int = 2
     encoder_rate: float = 1.5e-4
     layer_decay: float = 0.8
