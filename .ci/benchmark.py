@@ -24,7 +24,8 @@ def main() -> None:
     if "--decode" in sys.argv:
         _decode_alone(Path(sys.argv[-1]))
         return
-    figures = {**_stages(), **_memory()}
+    # Memory first: a process starts with the peak of the one that starts it.
+    figures = {**_memory(), **_stages()}
     if "--json" in sys.argv:
         print(json.dumps(figures, indent=2))
     else:
