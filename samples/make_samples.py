@@ -70,8 +70,8 @@ _HEADER_FIELDS: Final = frozenset(
     "agent_channel agent_voice caller_voice".split()
 )
 _LOSSY: Final = frozenset({".mp3", ".opus", ".m4a"})
-_INAUDIBLE: Final = 32
-"""The largest difference, of 32,768, that goes for the same sound."""
+_INAUDIBLE: Final = 0.05
+"""The energy of the difference, as a share of the sound's, that goes for the same sound."""
 _SUFFIXES: Final = {"wav": ".wav", "mp3": ".mp3", "ogg": ".opus", "flac": ".flac", "mp4": ".m4a"}
 
 _TURN = re.compile(r"(?P<speaker>agent|caller)(?: \{(?P<labels>[^{}]*)\})?: (?P<text>.+)")
@@ -481,7 +481,9 @@ def _sounds_alike(one: Path, other: Path) -> bool:
     first, second = (decode(path, call_id=path.stem[:14]).samples for path in (one, other))
     if first.shape != second.shape:
         return False
-    return int(np.abs(first.astype(np.int32) - second).max(initial=0)) <= _INAUDIBLE
+    sound = first.astype(np.float64)
+    difference = float(np.square(sound - second).sum())
+    return difference <= _INAUDIBLE * float(np.square(sound).sum())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -437,7 +437,7 @@ def test_the_generator_makes_the_same_samples_again() -> None:
     if not voices.installed():
         pytest.skip("needs espeak-ng and flite")
     run = subprocess.run(
-        [sys.executable, str(SAMPLES / "make_samples.py"), "--check", "c1003", "c1006"],
+        [sys.executable, str(SAMPLES / "make_samples.py"), "--check", "c1006"],
         capture_output=True,
         text=True,
         check=False,
