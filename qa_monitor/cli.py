@@ -382,8 +382,7 @@ def redact(
     elif text is not None:
         _print("\n".join(turn.text for turn in dialogue.turns))
     else:
-        for turn in dialogue.turns:
-            _print(f"{_clock(turn.start_s)}  {turn.role:<8} {turn.text}")
+        _print_turns(dialogue)
 
 
 @app.command(epilog="Example: qa-monitor transcribe call.wav --json")
@@ -406,9 +405,8 @@ def transcribe(
         _say("qa-monitor: this transcript holds protected health information.")
     if as_json:
         _print_json(_jsonable(dialogue))
-        return
-    for turn in dialogue.turns:
-        _print(f"{_clock(turn.start_s)}  {turn.role:<8} {turn.text}")
+    else:
+        _print_turns(dialogue)
 
 
 @app.command(epilog="Example: qa-monitor evaluate labelled.jsonl --predictions out.jsonl")
@@ -606,6 +604,11 @@ _DEMONSTRATION = (
 def _warn_of_demonstration(monitor: Monitor) -> None:
     if monitor.recogniser.is_demonstration and monitor.config.intake.source != "samples":
         _say(f"qa-monitor: the recording was {_DEMONSTRATION}")
+
+
+def _print_turns(dialogue: Any) -> None:
+    for turn in dialogue.turns:
+        _print(f"{_clock(turn.start_s)}  {turn.role:<8} {turn.text}")
 
 
 def _clock(seconds: float | None) -> str:

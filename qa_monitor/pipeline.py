@@ -598,7 +598,7 @@ def _is_dead(worker: str) -> bool:
     except ProcessLookupError:
         return True
     except PermissionError:
-        return False
+        pass  # it lives, under another account
     return False
 
 
@@ -742,35 +742,28 @@ def _reporter(observer: Observer, call_id: str) -> Callable[[str, float], None]:
 
 def _refused(refusal: Refusal, store: Store) -> Outcome:
     if refusal.position is not None:
-        store.save_failure(
-            FailedCall(
-                call_id=refusal.call_id,
-                source=refusal.source,
-                sha256=refusal.sha256,
-                stage="intake",
-                error=type(refusal.error).__name__,
-                message=refusal.error.message,
-            ),
-            now=datetime.now(UTC),
-        )
-    return Outcome(
-        position=refusal.position, call_id=refusal.call_id, status="failed", error=refusal.error
-    )
+        return _failed(refusal, refusal.error, "intake", store)
+    # A row of call records is no call: there is nothing to keep of it.
+    return Outcome(position=None, call_id=refusal.call_id, status="failed", error=refusal.error)
 
 
-def _failed(intake: Intake, error: QAMonitorError, stage: str, store: Store) -> Outcome:
+def _failed(
+    recording: Intake | Refusal, error: QAMonitorError, stage: str, store: Store
+) -> Outcome:
     store.save_failure(
         FailedCall(
-            call_id=intake.call_id,
-            source=intake.source,
-            sha256=intake.sha256,
+            call_id=recording.call_id,
+            source=recording.source,
+            sha256=recording.sha256,
             stage=stage,
             error=error.kind or type(error).__name__,
             message=error.message,
         ),
         now=datetime.now(UTC),
     )
-    return Outcome(position=intake.position, call_id=intake.call_id, status="failed", error=error)
+    return Outcome(
+        position=recording.position, call_id=recording.call_id, status="failed", error=error
+    )
 
 
 def _duplicate(intake: Intake, known: str) -> Outcome:
