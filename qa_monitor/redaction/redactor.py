@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from qa_monitor.calls import (
     Dialogue,
-    EntityType,
     RedactedDialogue,
     RedactedTurn,
     Role,
@@ -18,13 +17,13 @@ from qa_monitor.calls import (
     Word,
 )
 from qa_monitor.errors import ModelError, QAMonitorError, RedactionError
-from qa_monitor.redaction.calltext import CallText, Found, fold
+from qa_monitor.redaction.calltext import CallText, Found
+from qa_monitor.redaction.canonical import CanonicalValues
 from qa_monitor.redaction.names import extend_names
 from qa_monitor.redaction.places import extend_places
 from qa_monitor.redaction.repeats import find_repeats
 from qa_monitor.redaction.settings import load_settings
 from qa_monitor.redaction.spans import Numbering, merge, redacted_words, word_offsets
-from qa_monitor.redaction.spoken import find_runs
 
 if TYPE_CHECKING:
     from qa_monitor.redaction.recognizers import CallArtifacts
@@ -123,7 +122,7 @@ class PresidioRedactor:
             by_turn[call.turn_at(found.start)].append(found)
         numbering = Numbering()
         numbering.reserve(call.text)
-        canonical = _Canonical(call)
+        canonical = CanonicalValues(call)
         return tuple(
             self._redact_turn(turn, call.turn_starts[index], by_turn[index], numbering, canonical)
             for index, turn in enumerate(dialogue.turns)
@@ -151,7 +150,7 @@ class PresidioRedactor:
         turn_start: int,
         found: list[Found],
         numbering: Numbering,
-        canonical: _Canonical,
+        canonical: CanonicalValues,
     ) -> RedactedTurn:
         from presidio_anonymizer.entities import RecognizerResult
 
@@ -225,44 +224,6 @@ def _times(
         # Between words there is nothing to hear; the whole turn is the safe answer.
         touched = list(turn.words)
     return min(word.start_s for word in touched), max(word.end_s for word in touched)
-
-
-class _Canonical:
-    """The form of a finding by which equal values are told: case, titles, digits however said."""
-
-    def __init__(self, call: CallText) -> None:
-        self._call = call
-        self._runs = {run.first: run for run in find_runs(call)}
-
-    def value(self, found: Found) -> str:
-        """The canonical value of ``found``."""
-        call = self._call
-        indices = call.tokens_between(found.start, found.end)
-        if found.entity_type is EntityType.PERSON:
-            letters = [call.tokens[i].norm for i in indices]
-            run = self._runs.get(indices.start)
-            if run is not None and run.last <= indices.stop and run.digits == 0 and run.letters > 2:
-                return run.chars
-            return " ".join(
-                word.removesuffix("'s") for word in letters if word.isalpha() or "'" in word
-            )
-        if found.entity_type in {EntityType.ORGANIZATION, EntityType.EMAIL, EntityType.URL}:
-            return re.sub(r"[^\w]+", " ", fold(call.text[found.start : found.end])).strip()
-        if found.value:
-            return found.value
-        pieces: list[str] = []
-        position = indices.start
-        while position < indices.stop:
-            run = self._runs.get(position)
-            if run is not None and run.last < indices.stop:
-                pieces.append(run.chars)
-                position = run.last + 1
-                continue
-            word = call.tokens[position].norm
-            if word.isalnum() and word != "the":
-                pieces.append(word)
-            position += 1
-        return " ".join(pieces)
 
 
 def redact_text(redactor: Redactor, text: str, *, call_id: str = "text") -> str:
