@@ -18,7 +18,9 @@ from qa_monitor.training.ner_data import (
     Splicer,
     augment_call,
     call_documents,
+    is_training_dialogue,
     parse_marked,
+    read_dialogues,
     read_written_calls,
     template_document,
 )
@@ -63,6 +65,37 @@ def test_written_calls_are_read_whole(calls: Path) -> None:
     for turn in first:
         for phi in turn["phi"]:
             assert turn["text"][phi["start"] : phi["end"]] == phi["text"]
+
+
+def _corpus(folder: Path, name: str, ids: list[str]) -> None:
+    turns = [{"speaker": "doctor", "text": "how is the cough"}] * 3
+    (folder / f"{name}.jsonl").write_text(
+        "".join(
+            json.dumps({"id": i, "turns": [*turns, {"speaker": "patient", "text": f"well {i}"}]})
+            + "\n"
+            for i in ids
+        )
+    )
+
+
+def test_a_dialogue_is_for_training_or_for_testing_and_stays_so(tmp_path: Path) -> None:
+    ids = [f"d{i}" for i in range(40)]
+    _corpus(tmp_path, "some", ids)
+    train, test = (
+        {turns[-1].split()[1] for turns in read_dialogues(tmp_path, part)}
+        for part in ("train", "test")
+    )
+    assert train == {i for i in ids if is_training_dialogue("some", i)}
+    assert test == set(ids) - train
+    assert 10 < len(train) < 30
+    assert len(read_dialogues(tmp_path)) == 40
+    _corpus(tmp_path, "other", ids)
+    _corpus(tmp_path, "some", ids[::-2])
+    assert len(read_dialogues(tmp_path, "train")) == sum(
+        is_training_dialogue(corpus, i)
+        for corpus, part in (("some", ids[::-2]), ("other", ids))
+        for i in part
+    )
 
 
 @settings(max_examples=60, deadline=None)

@@ -7,6 +7,7 @@ a tenth of each list is kept for testing, as are some dialogues and one folder o
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import re
@@ -15,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.settings import load_settings
@@ -28,6 +29,7 @@ __all__ = [
     "Splicer",
     "augment_call",
     "call_documents",
+    "is_training_dialogue",
     "parse_marked",
     "read_dialogues",
     "read_written_calls",
@@ -103,8 +105,20 @@ def read_written_calls(folder: Path) -> Iterator[dict[str, Any]]:
             yield call
 
 
-def read_dialogues(folder: Path) -> list[list[str]]:
-    """The turns of every dialogue below ``folder``, without turns that hold a listed name."""
+def is_training_dialogue(corpus: str, dialogue_id: str) -> bool:
+    """Whether a public dialogue is for training; the other half is for measuring.
+
+    ``corpus`` is the name of its file without ``.jsonl``. The rule looks at nothing else, so that a
+    dialogue stays on its side whatever other files are there and however they are ordered.
+    """
+    return hashlib.sha256(f"{corpus}\n{dialogue_id}".encode()).digest()[-1] % 2 == 0
+
+
+def read_dialogues(folder: Path, part: Literal["train", "test", "all"] = "all") -> list[list[str]]:
+    """The turns of the dialogues below ``folder``, without turns that hold a listed name.
+
+    ``part`` takes those that ``is_training_dialogue`` says are for training, the others, or all.
+    """
     known = {
         word
         for name in ("first_names", "last_names", "towns")
@@ -116,8 +130,12 @@ def read_dialogues(folder: Path) -> list[list[str]]:
         is_cased = "aci" not in path.name
         with path.open(encoding="utf-8") as lines:
             for line in lines:
+                dialogue = json.loads(line)
+                is_training = is_training_dialogue(path.stem, dialogue["id"])
+                if part == ("test" if is_training else "train"):
+                    continue
                 turns: list[str] = []
-                for turn in json.loads(line)["turns"]:
+                for turn in dialogue["turns"]:
                     text = re.sub(r" ([,.?!])", r"\1", turn["text"]).replace("\n", " ").strip()
                     names = [
                         word
