@@ -12,6 +12,7 @@ from typing import Any
 from qa_monitor.calls import EntityType
 from qa_monitor.errors import ConfigError
 from qa_monitor.redaction.calltext import fold
+from qa_monitor.redaction.operators import Operator, OperatorName
 
 __all__ = ["DEFAULT_FILE", "RecognizerSettings", "WrittenPattern", "load_settings"]
 
@@ -67,6 +68,8 @@ class RecognizerSettings:
     times_after: frozenset[str]
     acronyms: frozenset[str]
     context: tuple[tuple[EntityType, re.Pattern[str]], ...] = field(repr=False)
+    operators: Mapping[EntityType, Operator] = field(default_factory=dict)
+    """What `redact` writes for the values of a type, where it is not the placeholder."""
 
 
 def load_settings(path: Path | None = None) -> RecognizerSettings:
@@ -132,7 +135,17 @@ def _parse(data: Mapping[str, Any]) -> RecognizerSettings:
         context=tuple(
             (EntityType(name), _phrases(phrases)) for name, phrases in data["context"].items()
         ),
+        operators={
+            EntityType(name): _operator(text) for name, text in data.get("operators", {}).items()
+        },
     )
+
+
+def _operator(text: str) -> Operator:
+    operator = Operator.parse(text)
+    if operator.name is OperatorName.KEEP:
+        raise ValueError("PHI is kept for one run at a time, by `qa-monitor redact --keep`")
+    return operator
 
 
 def _words(phrase: str) -> tuple[str, ...]:
