@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SAMPLE_RATE_HZ",
     "Alert",
+    "AudiblePhi",
     "CallRecord",
     "CallType",
     "Criterion",
@@ -49,6 +50,8 @@ __all__ = [
     "Span",
     "Transcript",
     "Turn",
+    "Verdict",
+    "Verification",
     "Word",
 ]
 
@@ -319,9 +322,55 @@ class RedactedTurn:
     is_doubtful: bool = False
 
 
+class Verdict(StrEnum):
+    """What listening again to a redacted recording told, the worst last."""
+
+    CLEAN = "clean"
+    UNSURE = "unsure"
+    LEAK = "leak"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudiblePhi:
+    """A stretch of a redacted recording in which PHI can be heard, without its words.
+
+    ``reason`` is a code: ``found_anew`` (the redactor finds it in what is heard), ``heard_again``
+    (a value that was redacted in this call), ``not_silenced`` (there is sound under a redacted
+    span). Unless ``is_sure`` a person has to listen; ``confidence`` 0 to 1.
+    """
+
+    start_s: float
+    end_s: float
+    entity_type: EntityType
+    reason: str
+    confidence: float
+    is_sure: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What was heard when somebody listened again to the redacted recording of a call.
+
+    ``version`` names what listened; ``places`` are in order of their beginning.
+    """
+
+    version: str
+    places: tuple[AudiblePhi, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of the places; clean when there is none."""
+        if any(place.is_sure for place in self.places):
+            return Verdict.LEAK
+        return Verdict.UNSURE if self.places else Verdict.CLEAN
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedactedDialogue:
-    """The call as scoring, storage and people see it."""
+    """The call as scoring, storage and people see it.
+
+    ``verification`` is of the redacted recording; ``None`` where nobody has listened again.
+    """
 
     call_id: str
     language: str
@@ -329,6 +378,7 @@ class RedactedDialogue:
     redactor_version: str
     dropped_s: float
     turns: tuple[RedactedTurn, ...] = field(repr=False)
+    verification: Verification | None = None
 
     def quote(self, evidence: Evidence) -> str:
         """The redacted words that ``evidence`` points at; ``IndexError`` if it points outside."""

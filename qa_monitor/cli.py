@@ -47,7 +47,8 @@ __all__ = ["app", "main"]
 _EXIT_CODES = """
 Exit codes: 0 done; 1 a fault of qa-monitor; 2 wrong command; 3 configuration, policy or rubric;
 4 recording; 5 call records; 6 model; 7 a stage failed; 8 database or disk; 9 alert delivery;
-10 no such call, agent or model; 11 some calls of a batch failed, the rest is done; 130 stopped.
+10 no such call, agent or model; 11 some calls of a batch failed, the rest is done; 12 PHI can be
+heard in a redacted recording; 130 stopped.
 """
 
 _DASH = "–"

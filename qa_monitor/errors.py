@@ -18,7 +18,8 @@
     │   └── ScoringError
     ├── StoreError                         8  frees disk space, checks the database
     ├── DeliveryError                      9  checks the alert channel; the alert stays queued
-    └── NotFoundError                     10  asks for a call or agent that exists
+    ├── NotFoundError                     10  asks for a call or agent that exists
+    └── LeakError                         12  listens where it says; redacts or deletes the copy
 
 Exit 1 is left to faults of qa_monitor itself, 11 says that some calls of a batch failed and the
 rest was done, 130 that the user stopped the run.
@@ -37,6 +38,7 @@ __all__ = [
     "EXIT_SOME_FAILED",
     "ConfigError",
     "DeliveryError",
+    "LeakError",
     "MetadataError",
     "ModelDownloadError",
     "ModelError",
@@ -158,3 +160,9 @@ class NotFoundError(QAMonitorError):
     """There is no such call, agent or model."""
 
     exit_code = 10
+
+
+class LeakError(QAMonitorError):
+    """PHI can be heard in a redacted recording; the message names types and times only."""
+
+    exit_code = 12
