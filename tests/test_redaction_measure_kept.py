@@ -7,7 +7,8 @@ import pytest
 from qa_monitor.redaction.measure_kept import (
     FUNCTION_WORDS,
     SYMPTOMS,
-    KeptTally,
+    KeptTurn,
+    count_kept,
     function_words,
     medical_mentions,
 )
@@ -19,14 +20,12 @@ def mentions(text: str) -> list[tuple[str, str]]:
     return [(m.kind, text[m.start : m.end]) for m in medical_mentions(text, MEDICINES)]
 
 
-def tally(text: str, *found: str, phi: tuple[str, ...] = ()) -> KeptTally:
-    counted = KeptTally(MEDICINES)
-
+def counted(text: str, *found: str, phi: tuple[str, ...] = ()) -> dict[str, tuple[int, int]]:
     def stretches(values: tuple[str, ...]) -> list[tuple[int, int]]:
         return [(text.index(value), text.index(value) + len(value)) for value in values]
 
-    counted.add(text, stretches(found), stretches(phi))
-    return counted
+    counts = count_kept([KeptTurn(text, stretches(found), stretches(phi))], MEDICINES)
+    return {name: (counts.part[name], counts.whole[name]) for name in counts.whole}
 
 
 @pytest.mark.parametrize(
@@ -58,16 +57,21 @@ def test_drugs_and_symptoms_are_found_whatever_their_case() -> None:
 
 
 def test_a_redacted_word_is_wrong_unless_some_of_it_is_phi() -> None:
-    counted = tally("call Ray about the cough", "Ray about", "cough", phi=("Ray",))
-    assert (counted.words, counted.redacted_words, counted.wrong_words) == (5, 3, 2)
-    assert counted.touched == {"symptom": 1}
+    counts = counted("call Ray about the cough", "Ray about", "cough", phi=("Ray",))
+    assert counts["redacted_words"] == (3, 5)
+    assert counts["wrong_words"] == (2, 5)
+    assert counts["touched:symptom"] == counts["touched"] == (1, 1)
 
 
 def test_a_mention_inside_phi_is_not_touched() -> None:
-    counted = tally("at Tylenol Street", "Tylenol Street", phi=("Tylenol Street",))
-    assert counted.mentions == {"drug": 1}
-    assert not counted.touched.total()
-    assert counted.wrong_words == 0
+    counts = counted("at Tylenol Street", "Tylenol Street", phi=("Tylenol Street",))
+    assert counts["touched:drug"] == (0, 1)
+    assert counts["wrong_words"] == (0, 3)
+
+
+def test_a_function_word_stays_only_whole() -> None:
+    assert counted("it's the Ray", "s the")["function_words_kept"] == (0, 2)
+    assert counted("it's the Ray", "Ray")["function_words_kept"] == (2, 2)
 
 
 def test_function_words_are_found_with_either_apostrophe_and_letters_are_none() -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "labelled_dialogue",
     "lowered",
     "measure",
+    "wilson",
 ]
 
 DIGIT_IDENTIFIERS = frozenset(
@@ -329,7 +330,7 @@ class RedactionTally:
     def share(self, measure: str) -> Share:
         """``measure``, one of ``count_call``, over all calls added so far.
 
-        The interval is Wilson's [Wilson 1927] where calls are counted; else it is a bootstrap over
+        The interval is ``wilson``'s where calls are counted; else it is a bootstrap over
         calls [Efron 1979] with a fixed seed, because the values of a call are alike.
         """
         parts = np.array([call.part[measure] for call in self.calls], dtype=np.int64)
@@ -337,7 +338,7 @@ class RedactionTally:
         part, whole = int(parts.sum()), int(wholes.sum())
         low = high = None
         if whole and measure == "calls_without_leak":
-            low, high = _wilson(part, whole)
+            low, high = wilson(part, whole)
         elif whole:
             low, high = _bootstrap(parts, wholes)
         count = sum(call.count[measure] for call in self.calls)
@@ -398,7 +399,8 @@ class RedactionTally:
         )
 
 
-def _wilson(part: int, whole: int, z: float = 1.96) -> tuple[float, float]:
+def wilson(part: int, whole: int, z: float = 1.96) -> tuple[float, float]:
+    """The 95 % interval of ``part`` in ``whole`` independent cases [Wilson 1927]."""
     share = part / whole
     middle = share + z * z / (2 * whole)
     reach = z * ((share * (1 - share) + z * z / (4 * whole)) / whole) ** 0.5

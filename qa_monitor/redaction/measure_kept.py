@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
+
+from qa_monitor.redaction.measure import CallCounts
 
 __all__ = [
     "FUNCTION_WORDS",
     "SYMPTOMS",
-    "KeptTally",
+    "KeptTurn",
     "Mention",
+    "count_kept",
     "function_words",
     "medical_mentions",
     "words",
@@ -99,34 +101,39 @@ def medical_mentions(text: str, medicines: Set[str]) -> Iterator[Mention]:
         yield Mention("dose", *match.span())
 
 
-@dataclass(slots=True)
-class KeptTally:
-    """Counts turn after turn what is redacted although it is no PHI."""
+@dataclass(frozen=True, slots=True)
+class KeptTurn:
+    """A turn, the stretches that were redacted in it, and those that are PHI."""
 
-    medicines: Set[str]
-    words: int = 0
-    redacted_words: int = 0
-    wrong_words: int = 0
-    mentions: Counter[str] = field(default_factory=Counter)
-    touched: Counter[str] = field(default_factory=Counter)
+    text: str = field(repr=False)
+    found: Sequence[Stretch]
+    phi: Sequence[Stretch] = ()
 
-    def add(self, text: str, found: Sequence[Stretch], phi: Sequence[Stretch]) -> None:
-        """Counts one turn: its text, the stretches ``found`` and those that are PHI.
 
-        A redacted word is wrong when no character of it is PHI; a mention is touched when any
-        character of it that is no PHI is redacted.
-        """
-        is_found, is_phi = _marks(text, found), _marks(text, phi)
-        for start, end in words(text):
-            self.words += 1
-            if any(is_found[start:end]):
-                self.redacted_words += 1
-                self.wrong_words += not any(is_phi[start:end])
-        for mention in medical_mentions(text, self.medicines):
-            self.mentions[mention.kind] += 1
-            self.touched[mention.kind] += any(
+def count_kept(turns: Iterable[KeptTurn], medicines: Set[str]) -> CallCounts:
+    """The counts of one dialogue: what is redacted in it although it is no PHI.
+
+    ``redacted_words`` and ``wrong_words`` are shares of all words; a redacted word is wrong when no
+    character of it is PHI. ``touched`` and ``touched:KIND`` are the shares of ``medical_mentions``
+    of which a character that is no PHI is redacted; ``function_words_kept`` is the share of those
+    that stay whole.
+    """
+    counts = CallCounts()
+    for turn in turns:
+        is_found, is_phi = _marks(turn.text, turn.found), _marks(turn.text, turn.phi)
+        for start, end in words(turn.text):
+            is_redacted = any(is_found[start:end])
+            counts.add("redacted_words", is_redacted, 1)
+            counts.add("wrong_words", is_redacted and not any(is_phi[start:end]), 1)
+        for start, end in function_words(turn.text):
+            counts.add("function_words_kept", not any(is_found[start:end]), 1)
+        for mention in medical_mentions(turn.text, medicines):
+            is_touched = any(
                 is_found[i] and not is_phi[i] for i in range(mention.start, mention.end)
             )
+            counts.add("touched", is_touched, 1)
+            counts.add(f"touched:{mention.kind}", is_touched, 1)
+    return counts
 
 
 def _marks(text: str, stretches: Sequence[Stretch]) -> list[bool]:
