@@ -1,8 +1,9 @@
-# make demo   score the sample calls and show what comes out
-# make test   everything needed to pass the tests, and the tests
-# make check  ruff and mypy
-# make bench  speed and memory, on an idle machine
-# make lock   write the lock anew from what is installed
+# make demo     score the sample calls and show what comes out
+# make test     everything needed to pass the tests, and the tests
+# make check    ruff and mypy
+# make bench    speed and memory, on an idle machine
+# make figures  how good redaction is, each figure beside its target; options in FIGURES
+# make lock     write the lock anew from what is installed
 #
 # TORCH_INDEX chooses the build of torch; see "Try it" in the README.
 
@@ -15,7 +16,7 @@ TORCH_INDEX ?=
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check bench lock clean
+.PHONY: demo test check bench figures lock clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -40,6 +41,9 @@ $(INSTALLED): .requirements.lock pyproject.toml
 
 bench: $(INSTALLED)
 	@$(BIN)/python .ci/benchmark.py
+
+figures: $(INSTALLED)
+	@$(BIN)/python .ci/redaction_figures.py $(FIGURES)
 
 lock: $(INSTALLED)
 	@$(BIN)/python .ci/lock.py > .requirements.lock.new && mv .requirements.lock.new .requirements.lock
