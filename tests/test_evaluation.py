@@ -108,7 +108,9 @@ def test_figures_follow_from_the_labels(monitor: Monitor, tmp_path: Path) -> Non
     assert (figures["calls"], figures["turns"]) == (1, 5)
     redaction = figures["redaction"]
     assert redaction["labels"] == 2
-    assert redaction["recall_by_type"]["DATE"] == 1.0
+    assert redaction["recall_by_type"]["DATE"] == redaction["birth_date_recall"] == 1.0
+    assert redaction["name_recall"] is None
+    assert redaction["worst_type"] in {"DATE", "ORGANIZATION"}
     assert figures["scores"]["urgency"]["emergencies_found"]["value"] == 1.0
     assert figures["scores"]["empathy"]["calls"] == 0
     assert "transcription" not in figures
