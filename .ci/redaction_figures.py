@@ -168,6 +168,7 @@ def _print_tables(sections: Iterable[Section]) -> None:
                 print(f"  {'  '.join(cells)}".rstrip())
         for note in section.notes:
             print(f"  {note}")
+    print("\n[95 % interval] (labels, spans, calls, turns, words or mentions it rests on)")
 
 
 # --- labelled calls ------------------------------------------------------------------------------
