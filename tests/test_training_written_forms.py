@@ -86,6 +86,7 @@ def test_a_value_takes_the_forms_that_recognisers_write(marked: str, expected: s
         ("At [One sixty eighth|LOCATION].", "At 168th."),
         ("At [Seven one seven Fifty-ninth Street|LOCATION].", "At 717 59th Street."),
         ("See [w w w dot fairlawn dot example slash pay|URL].", "See www.fairlawn.example/pay."),
+        ("On [the fourth, triple nine|DATE] he said.", "On the 4th, 999 he said."),
         ("It was forty two dollars.", "It was $42."),
         ("It was a dollar, or twelve dollars and five cents.", "It was a dollar, or $12.05."),
         ("Call nine one one.", "Call 911."),

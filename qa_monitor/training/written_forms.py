@@ -41,8 +41,8 @@ _CODES = frozenset(
         EntityType.IP,
     }
 )  # fmt: skip
-_REPEATS = frozenset("double triple treble quadruple".split())
-_SAID = NUMBER_WORDS - _REPEATS
+_REPEATS = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
+_SAID = NUMBER_WORDS - set(_REPEATS)
 _ZEROS = frozenset("oh zero nought naught".split())
 _TENS = frozenset("twenty thirty forty fifty sixty seventy eighty ninety".split())
 _DASHES = frozenset("dash hyphen minus".split())
@@ -179,7 +179,7 @@ class _Part:
 
 
 def _runs(call: CallText) -> list[Run]:
-    """The runs of a label, with the "a" or "i" that ends it and elsewhere would be a word."""
+    """The runs of a label; an "a" or "i" at its end, elsewhere a word, is a letter of the last."""
     runs = find_runs(call)
     last = len(call.tokens) - 1
     if runs and runs[-1].last == last - 1 and call.norm(last, 0) in {"a", "i"}:
@@ -189,7 +189,7 @@ def _runs(call: CallText) -> list[Run]:
 
 
 def _is_said(call: CallText, run: Run) -> bool:
-    """Whether a run is spoken: nothing of what is written here counts."""
+    """Whether a run is said: number words, lower-case letters, letters with commas, a "dash"."""
     for before, unit in zip((None, *run.units), run.units, strict=False):
         tokens = call.tokens[unit.first : unit.last + 1]
         if unit.kind in {"digit", "number"}:
@@ -476,7 +476,7 @@ def _date_parts(call: CallText) -> list[_DatePart]:
         elif word in _ZEROS:
             parts.append(_DatePart("number", "0", index, index))
         elif word in _REPEATS and (digit := _digit(call, index + 1)) is not None:
-            parts.append(_DatePart("number", digit * 2, index, index + 1))
+            parts.append(_DatePart("number", digit * _REPEATS[word], index, index + 1))
         elif word.isdecimal():
             parts.append(_DatePart("number", word, index, index, is_said=False))
         elif is_written_ordinal(word):
@@ -546,14 +546,11 @@ def _date_numbers(
         has_day = earlier is not None and earlier.kind in {"ordinal", "number"}
         if has_day or _year(numbers) is not None:
             return [_year_after(call, before, numbers, rng, is_american=False)]
-        return [
-            _set(call, numbers[0], numbers[0], numbers[0].text),
-            *(
-                [_year_after(call, numbers[0], numbers[1:], rng, is_american=True)]
-                if len(numbers) > 1
-                else []
-            ),
-        ]
+        day, *year = numbers
+        edits = [_set(call, day, day, day.text)]
+        if year:
+            edits.append(_year_after(call, day, year, rng, is_american=True))
+        return edits
     if before is not None and before.kind == "ordinal":
         is_american = earlier is not None and earlier.kind == "month"
         return [_year_after(call, before, numbers, rng, is_american=is_american)]
