@@ -34,6 +34,7 @@ __all__ = [
     "decode",
     "file_sha256",
     "mute",
+    "silenced",
     "write_audio",
 ]
 
@@ -72,6 +73,8 @@ _STREAMED_SIZE = 0x7FFF_F000  # a recorder that does not know the length yet wri
 
 _BEEP_HZ = 1_000.0
 _BEEP_LEVEL = 0.1
+_FRAME = SAMPLE_RATE_HZ // 100
+_NO_SOUND = 1e-3  # root mean square of full scale; a whisper on a quiet line has ten times as much
 _FADE_S = 0.008
 _IDENTICAL_CHANNELS = 1e-3  # energy of the difference of two channels, as a share of their energy
 
@@ -445,6 +448,27 @@ def _silence(samples: NDArray[np.int16], start: int, end: int, *, beep: bool) ->
         envelope = np.minimum(1.0, edge / fade) * _BEEP_LEVEL * np.iinfo(np.int16).max
         tone = np.sin(2 * np.pi * _BEEP_HZ / SAMPLE_RATE_HZ * np.arange(count))
         samples[start:end] = np.round(envelope * tone)
+
+
+def silenced(audio: DecodedAudio) -> NDArray[np.bool_]:
+    """Where nothing is to be heard but silence or the beep of ``mute``.
+
+    Shape (channels, n): a claim for each whole hundredth of a second of each channel. It does not
+    hold for the 8 ms in which a beep rises or falls.
+    """
+    count = audio.samples.shape[1] // _FRAME
+    found = np.empty((audio.channels, count), np.bool_)
+    # A frame holds ten whole waves of the beep, so that the tone falls out of what is left.
+    phase = 2 * np.pi * _BEEP_HZ / SAMPLE_RATE_HZ * np.arange(_FRAME)
+    waves = np.stack([np.sin(phase), np.cos(phase)]) * math.sqrt(2 / _FRAME)
+    block = 6000
+    for channel, samples in enumerate(audio.samples):
+        for first in range(0, count, block):
+            last = min(count, first + block)
+            frames = samples[first * _FRAME : last * _FRAME].reshape(-1, _FRAME) / 32768.0
+            rest = np.square(frames).sum(axis=1) - np.square(frames @ waves.T).sum(axis=1)
+            found[channel, first:last] = rest <= _FRAME * _NO_SOUND**2
+    return found
 
 
 def write_audio(path: Path, audio: DecodedAudio) -> None:

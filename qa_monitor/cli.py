@@ -9,10 +9,12 @@ from __future__ import annotations
 import getpass
 import io
 import json
+import math
 import os
 import signal
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -30,6 +32,7 @@ from qa_monitor.errors import (
     EXIT_OK,
     EXIT_SOME_FAILED,
     DeliveryError,
+    LeakError,
     QAMonitorError,
     StoreError,
     UsageError,
@@ -38,8 +41,8 @@ from qa_monitor.errors import (
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from qa_monitor.calls import CallRecord
-    from qa_monitor.monitor import Monitor
+    from qa_monitor.calls import CallRecord, Verification
+    from qa_monitor.monitor import Monitor, Verified
     from qa_monitor.pipeline import Observer, Outcome
 
 __all__ = ["app", "main"]
@@ -386,6 +389,43 @@ def redact(
         _print_turns(dialogue)
 
 
+@app.command(epilog="Example: qa-monitor verify calls-10423 quiet.flac")
+def verify(
+    ctx: typer.Context,
+    targets: Annotated[
+        list[str] | None, typer.Argument(help="Call ids, or redacted recordings.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every redacted recording that is kept.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Listen to redacted recordings again: can PHI still be heard, and where? Prints no words."""
+    if bool(targets) == every:
+        raise UsageError("name calls or redacted recordings, or give --all.")
+    with _monitor(ctx) as monitor:
+        with _progress() as observer:
+            found = monitor.verify(None if every else targets, observer=observer)
+        heard = [one.verification for one in found if one.verification is not None]
+        if heard:
+            _warn_of_demonstration(monitor)
+    if as_json:
+        _print_json([_verified_json(one) for one in found])
+    else:
+        _print_verified(found)
+    failed = [one.error for one in found if one.error is not None]
+    for error in failed:
+        _say(f"qa-monitor: {error.message}")
+    leaks = sum(verification.verdict == "leak" for verification in heard)
+    if leaks:
+        raise LeakError(
+            f"PHI can be heard in {leaks} of {len(found)} redacted recordings. Calls that are kept "
+            "are marked for review; listen, and delete or redact again what leaks."
+        )
+    if failed:
+        raise typer.Exit(failed[0].exit_code if len(found) == 1 else EXIT_SOME_FAILED)
+
+
 @app.command(epilog="Example: qa-monitor transcribe call.wav --json")
 def transcribe(
     ctx: typer.Context,
@@ -616,6 +656,39 @@ def _clock(seconds: float | None) -> str:
     return "  --  " if seconds is None else f"{int(seconds) // 60:3d}:{int(seconds) % 60:02d}"
 
 
+def _stretch(start_s: float, end_s: float) -> str:
+    return f"{_clock(start_s)}-{_clock(math.ceil(end_s))}".replace(" ", "")
+
+
+def _told(verification: Verification) -> str:
+    """A verification on a line, as "leak: listen to 1:02-1:05 (PERSON), 1:10-1:11 (DATE?)"."""
+    places = [
+        f"{_stretch(place.start_s, place.end_s)} "
+        f"({place.entity_type}{'' if place.is_sure else '?'})"
+        for place in verification.places
+    ]
+    return verification.verdict + (f": listen to {', '.join(places)}" if places else "")
+
+
+def _print_verified(found: tuple[Verified, ...]) -> None:
+    for one in found:
+        if one.verification is not None:
+            _print(f"{one.call_id or f'recording {one.position}'}  {_told(one.verification)}")
+
+
+def _verified_json(one: Verified) -> dict[str, Any]:
+    line: dict[str, Any] = {"position": one.position, "call_id": one.call_id}
+    if one.verification is not None:
+        line |= _verification_json(one.verification)
+    if one.error is not None:
+        line["error"] = _error_json(one.error)
+    return line
+
+
+def _verification_json(verification: Verification) -> dict[str, Any]:
+    return {"verdict": verification.verdict, **_jsonable(verification)}
+
+
 def _tell_outcomes(outcomes: tuple[Outcome, ...]) -> None:
     for outcome in outcomes:
         place = f"recording {outcome.position}: " if outcome.position else ""
@@ -640,6 +713,14 @@ def _tell_outcomes(outcomes: tuple[Outcome, ...]) -> None:
     }
     words = {"present": "scored before", "duplicate": "duplicates"}
     _say(", ".join(f"{count} {words.get(name, name)}" for name, count in counts.items() if count))
+    verdicts = Counter(
+        outcome.record.dialogue.verification.verdict
+        for outcome in outcomes
+        if outcome.record is not None and outcome.record.dialogue.verification is not None
+    )
+    if verdicts:
+        told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
+        _say(f"redacted recordings listened to again: {told}")
 
 
 def _points(value: float | None, digits: int = 1) -> str:
@@ -722,6 +803,9 @@ def _print_record(record: CallRecord) -> None:
     if card.needs_review:
         reasons = ", ".join(reason.replace("_", " ") for reason in card.review_reasons)
         console.print(f"for review: {reasons}", markup=False)
+    if record.dialogue.verification is not None:
+        told = _told(record.dialogue.verification)
+        console.print(f"redacted recording, listened to again: {told}", markup=False)
     for warning in record.warnings:
         console.print(f"note: {warning.replace('_', ' ')}", markup=False)
     table = Table("criterion", "points", "confidence", "reason and evidence")
@@ -777,6 +861,14 @@ def _record_json(record: CallRecord) -> dict[str, Any]:
     return whole
 
 
+def _error_json(error: QAMonitorError) -> dict[str, Any]:
+    return {
+        "type": type(error).__name__,
+        "message": error.message,
+        "exit_code": error.exit_code,
+    }
+
+
 def _outcome_json(outcome: Outcome, monitor: Monitor) -> dict[str, Any]:
     line: dict[str, Any] = {
         "position": outcome.position,
@@ -786,11 +878,7 @@ def _outcome_json(outcome: Outcome, monitor: Monitor) -> dict[str, Any]:
     if outcome.duplicate_of:
         line["duplicate_of"] = outcome.duplicate_of
     if outcome.error is not None:
-        line["error"] = {
-            "type": type(outcome.error).__name__,
-            "message": outcome.error.message,
-            "exit_code": outcome.error.exit_code,
-        }
+        line["error"] = _error_json(outcome.error)
     record = outcome.record
     if outcome.status == "present":
         record = monitor.record(outcome.call_id)
@@ -811,6 +899,8 @@ def _outcome_json(outcome: Outcome, monitor: Monitor) -> dict[str, Any]:
             "review_reasons": list(card.review_reasons),
             "warnings": list(record.warnings),
         }
+        if record.dialogue.verification is not None:
+            line["verification"] = _verification_json(record.dialogue.verification)
     return line
 
 

@@ -143,6 +143,19 @@ class AudioSettings(_Section):
     margin_s: float = Field(
         0.15, ge=0, le=2, description="Seconds silenced before and after each PHI span."
     )
+    verify: Literal["off", "flag", "fail"] = Field(
+        "off",
+        description="Listen to each kept copy again, which takes more than half as long again; "
+        "flag: mark calls in which PHI can still be heard for review; fail: keep nothing of them, "
+        "alerts included.",
+    )
+    verify_share: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="The share of calls that is listened to again; by their ids, so that it is "
+        "the same calls each time.",
+    )
 
 
 class AsrSettings(_Section):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -18,20 +18,26 @@ from typing import TYPE_CHECKING, Self
 
 from qa_monitor.calls import Dialogue, Role, Turn
 from qa_monitor.config import Config, find_config, load_config
-from qa_monitor.errors import NotFoundError, StoreError, UsageError
+from qa_monitor.errors import NotFoundError, QAMonitorError, StoreError, UsageError
 from qa_monitor.intake import take_in
 from qa_monitor.store import open_store
 
 if TYPE_CHECKING:
     from qa_monitor.alerts import Channel, DeliveryReport
-    from qa_monitor.calls import CallRecord, DecodedAudio, RedactedDialogue, Transcript
+    from qa_monitor.calls import (
+        CallRecord,
+        DecodedAudio,
+        RedactedDialogue,
+        Transcript,
+        Verification,
+    )
     from qa_monitor.pipeline import Observer, Outcome, Stages
     from qa_monitor.redaction import Redactor
     from qa_monitor.reports import AgentReport
     from qa_monitor.store import Store, StoredAlert
     from qa_monitor.transcription import Recogniser
 
-__all__ = ["Monitor", "SilentObserver"]
+__all__ = ["Monitor", "SilentObserver", "Verified"]
 
 
 class SilentObserver:
@@ -62,6 +68,20 @@ class _AlertsFirst:
         if outcome.alerts:
             self._monitor.deliver_alerts()
         self._observer.finished(outcome)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What listening again to one redacted recording told, or the error that took its place.
+
+    ``call_id`` is ``None`` for a recording that is no kept copy of a call; ``position`` counts what
+    was asked for from 1.
+    """
+
+    position: int
+    call_id: str | None
+    verification: Verification | None = None
+    error: QAMonitorError | None = None
 
 
 class Monitor:
@@ -171,6 +191,68 @@ class Monitor:
             again=again,
             channels=tuple(channel.name for channel in self.channels),
         )
+
+    def verify(
+        self, targets: Sequence[str | Path] | None = None, *, observer: Observer | None = None
+    ) -> tuple[Verified, ...]:
+        """Whether PHI can still be heard in redacted recordings: those of ``targets``, or all kept.
+
+        A target is a redacted recording (a file) or the id of a scored call, whose kept copy it
+        means. What is found in a kept copy is noted in the call's record, which is for review then.
+        What cannot be listened to is in its outcome and the rest goes on. Raises ``NotFoundError``
+        when all are asked for and no copy is kept.
+        """
+        if targets is None:
+            targets = [
+                record.call_id
+                for record in self.store.records()
+                if self._kept_copy(record.call_id).is_file()
+            ]
+            if not targets:
+                raise NotFoundError(
+                    "no redacted recording is kept. Score recordings with audio.keep_redacted."
+                )
+        return tuple(
+            self._verify(position, target, observer or SilentObserver())
+            for position, target in enumerate(targets, start=1)
+        )
+
+    def _verify(self, position: int, target: str | Path, observer: Observer) -> Verified:
+        from qa_monitor.audio import decode
+        from qa_monitor.pipeline import decode_limits, verify_audio
+        from qa_monitor.verification import mark
+
+        path, call_id = Path(target), None
+        record = None
+        try:
+            if not path.is_file():
+                record = self.record(str(target))
+                path, call_id = self._kept_copy(record.call_id), record.call_id
+            # A recording is named by its place: file names carry people's names.
+            name = call_id or f"recording-{position}"
+            found = verify_audio(
+                name,
+                decode(path, call_id=name, limits=decode_limits(self.config)),
+                self.recogniser,
+                self.redactor,
+                redacted=None if record is None else record.dialogue,
+                progress=lambda fraction: observer.advanced(name, "verification", fraction),
+            )
+            if record is not None:
+                marked = mark(record, found)
+                if not self.store.note_verification(marked):
+                    raise StoreError(
+                        f"call {call_id} was scored again while its old copy was listened to. "
+                        "Verify it once more.",
+                        call_id=call_id,
+                    )
+                found = marked.dialogue.verification or found
+        except QAMonitorError as error:
+            return Verified(position=position, call_id=call_id, error=error)
+        return Verified(position=position, call_id=call_id, verification=found)
+
+    def _kept_copy(self, call_id: str) -> Path:
+        return self.config.data.folder / "audio" / f"{call_id}.flac"
 
     # --- feedback out ----------------------------------------------------------------------------
 

@@ -7,7 +7,9 @@ be stopped and started again at any point.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
+import itertools
 import os
 import re
 import secrets
@@ -30,8 +32,12 @@ from qa_monitor.calls import (
     Recording,
     RedactedDialogue,
     Transcript,
+    Verdict,
+    Verification,
+    Word,
 )
 from qa_monitor.errors import (
+    LeakError,
     MetadataError,
     NoSpeechError,
     QAMonitorError,
@@ -48,6 +54,7 @@ from qa_monitor.scoring import EncoderScorer, Scorer, call_metrics
 from qa_monitor.scoring.labels import LABELS
 from qa_monitor.speakers import assign_speakers
 from qa_monitor.transcription import FasterWhisperRecogniser, Recogniser
+from qa_monitor.verification import is_chosen, listen_again, mark
 
 if TYPE_CHECKING:
     from qa_monitor.config import Config
@@ -66,6 +73,7 @@ __all__ = [
     "redacted_audio",
     "score_batch",
     "score_recording",
+    "verify_audio",
 ]
 
 _T = TypeVar("_T")
@@ -75,13 +83,17 @@ _HEARTBEAT_S = 30.0
 _GROUP_CALLS = 8
 _GROUP_S = 1800.0
 _UNHEARD_MARGIN_S = 0.5
+_GUESSED = 0.3
+_UNSURE = 0.6
+_UNSURE_WORDS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stages:
     """The engines, loaded, and the plain values they work by.
 
-    ``audio_folder`` is where redacted copies of the recordings go, ``None`` to keep none.
+    ``audio_folder`` is where redacted copies of the recordings go, ``None`` to keep none. Those of
+    ``verify_share`` of the calls are listened to again, unless ``verify`` is off.
     """
 
     limits: DecodeLimits
@@ -92,6 +104,8 @@ class Stages:
     audio_folder: Path | None
     redact_audio_with: Literal["mute", "beep"]
     margin_s: float
+    verify: Literal["off", "flag", "fail"] = "off"
+    verify_share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +163,8 @@ def build_stages(
         audio_folder=config.data.folder / "audio" if keep else None,
         redact_audio_with=config.audio.redact_with,
         margin_s=config.audio.margin_s,
+        verify=config.audio.verify,
+        verify_share=config.audio.verify_share,
     )
 
 
@@ -351,10 +367,12 @@ def redacted_audio(
 ) -> DecodedAudio:
     """``audio`` with its PHI made inaudible, on every channel.
 
-    Whatever no recognised word accounts for is silenced too: a name that the recogniser did not
-    hear cannot have been redacted. Raises ``RedactionError`` when a span has no time.
+    Whatever no recognised word accounts for is silenced too, and so are words that are guesses: a
+    name that the recogniser did not hear cannot have been redacted. Beside a redacted word those
+    it was unsure of go with it, for the surname after a first name is the word that is misheard.
+    Raises ``RedactionError`` when a span has no time.
     """
-    spans = []
+    spans: list[tuple[float, float]] = []
     for turn in redacted.turns:
         for span in turn.spans:
             if span.start_s is None or span.end_s is None:
@@ -363,33 +381,80 @@ def redacted_audio(
                     "No copy of the recording was kept.",
                     call_id=redacted.call_id,
                 )
-            spans.append(MuteSpan(channel=None, start_s=span.start_s, end_s=span.end_s))
-    unheard = [
-        MuteSpan(channel=channel, start_s=start_s, end_s=end_s)
-        for channel in range(audio.channels)
-        for start_s, end_s in _unheard(transcript, channel, audio.duration_s)
-    ]
+            spans.append((span.start_s, span.end_s))
+    unheard: list[MuteSpan] = []
+    hidden = [MuteSpan(channel=None, start_s=start_s, end_s=end_s) for start_s, end_s in spans]
+    for channel in range(audio.channels):
+        words = _words_of(transcript, channel)
+        unheard.extend(
+            MuteSpan(channel=channel, start_s=start_s, end_s=end_s)
+            for start_s, end_s in _unheard(words, audio.duration_s)
+        )
+        hidden.extend(
+            MuteSpan(channel=None, start_s=word.start_s, end_s=word.end_s)
+            for word in _hidden_with(words, spans)
+        )
     silenced = mute(audio, unheard, mode="mute", margin_s=0.0)
-    return mute(silenced, spans, mode=mode, margin_s=margin_s)
+    return mute(silenced, hidden, mode=mode, margin_s=margin_s)
 
 
-def _unheard(
-    transcript: Transcript, channel: int, duration_s: float
-) -> Iterator[tuple[float, float]]:
-    """The stretches of ``channel`` farther than a margin from any recognised word."""
-    words = sorted(
-        (word.start_s, word.end_s)
-        for segment in transcript.segments
-        if segment.channel == channel
-        for word in segment.words
+def _words_of(transcript: Transcript, channel: int) -> list[Word]:
+    return sorted(
+        (
+            word
+            for segment in transcript.segments
+            if segment.channel == channel
+            for word in segment.words
+        ),
+        key=lambda word: word.start_s,
     )
+
+
+def _unheard(words: Sequence[Word], duration_s: float) -> Iterator[tuple[float, float]]:
+    """The stretches farther than a margin from any of ``words``."""
     heard_until_s = 0.0
-    for start_s, end_s in words:
-        if start_s - _UNHEARD_MARGIN_S > heard_until_s:
-            yield heard_until_s, start_s - _UNHEARD_MARGIN_S
-        heard_until_s = max(heard_until_s, end_s + _UNHEARD_MARGIN_S)
+    for word in words:
+        if word.start_s - _UNHEARD_MARGIN_S > heard_until_s:
+            yield heard_until_s, word.start_s - _UNHEARD_MARGIN_S
+        heard_until_s = max(heard_until_s, word.end_s + _UNHEARD_MARGIN_S)
     if heard_until_s < duration_s:
         yield heard_until_s, duration_s
+
+
+def _hidden_with(words: Sequence[Word], spans: Sequence[tuple[float, float]]) -> list[Word]:
+    """The words under no span that are not to be heard either.
+
+    Those are guesses anywhere, and on each side of a redacted word up to two that are unsure.
+    """
+    covered = _covered(words, spans)
+    hidden = {
+        index
+        for index, word in enumerate(words)
+        if word.confidence < _GUESSED and not covered[index]
+    }
+    for order in (range(len(words)), range(len(words) - 1, -1, -1)):
+        left, edge_s = 0, (0.0, 0.0)
+        for index in order:
+            word = words[index]
+            pause_s = max(word.start_s - edge_s[1], edge_s[0] - word.end_s)
+            if covered[index]:
+                left = _UNSURE_WORDS
+            elif left and word.confidence < _UNSURE and pause_s < _UNHEARD_MARGIN_S:
+                left -= 1
+                hidden.add(index)
+            else:
+                left = 0
+            edge_s = word.start_s, word.end_s
+    return [words[index] for index in sorted(hidden)]
+
+
+def _covered(words: Sequence[Word], spans: Sequence[tuple[float, float]]) -> list[bool]:
+    """Of each word, whether a span lies over its middle."""
+    ordered = sorted(spans)
+    starts = [start_s for start_s, _ in ordered]
+    ends = list(itertools.accumulate((end_s for _, end_s in ordered), max, initial=-1.0))
+    middles = ((word.start_s + word.end_s) / 2 for word in words)
+    return [middle <= ends[bisect.bisect_right(starts, middle)] for middle in middles]
 
 
 def _guard(error_type: type[StageError], stage: str, call_id: str, work: Callable[[], _T]) -> _T:
@@ -694,8 +759,15 @@ def _complete_and_save(
             intake.call_id,
             lambda: raise_alerts(record, stages.policy, now=now),
         )
-        report("audio", 0.0)
-        draft = _draft_redacted(entry.audio, heard, record.dialogue, stages)
+        draft = None
+        if stages.audio_folder is not None:
+            report("audio", 0.0)
+            quiet = _silence(entry.audio, heard, record.dialogue, stages)
+            if stages.verify != "off" and is_chosen(intake.call_id, stages.verify_share):
+                report("verification", 0.0)
+                record = _listen_again(record, dialogue, quiet, stages, report)
+                report("audio", 1.0)
+            draft = _write_draft(quiet, intake.call_id, stages.audio_folder)
     except QAMonitorError as error:
         failure = error
     else:
@@ -718,21 +790,80 @@ def _complete_and_save(
     return _failed(intake, failure, stage[0], store)
 
 
-def _draft_redacted(
+def _silence(
     audio: DecodedAudio, transcript: Transcript, redacted: RedactedDialogue, stages: Stages
-) -> Path | None:
-    """The redacted copy of the recording, where one is wanted, not yet under its name."""
-    if stages.audio_folder is None:
-        return None
-    path = stages.audio_folder / f".{redacted.call_id}.flac"
-
-    def write() -> None:
-        quiet = redacted_audio(
+) -> DecodedAudio:
+    return _guard(
+        RedactionError,
+        "audio redaction",
+        redacted.call_id,
+        lambda: redacted_audio(
             audio, transcript, redacted, mode=stages.redact_audio_with, margin_s=stages.margin_s
-        )
-        write_audio(path, quiet)
+        ),
+    )
 
-    _guard(RedactionError, "audio redaction", redacted.call_id, write)
+
+def _listen_again(
+    record: CallRecord,
+    original: Dialogue,
+    quiet: DecodedAudio,
+    stages: Stages,
+    report: Callable[[str, float], None],
+) -> CallRecord:
+    """``record`` with what can be heard in its redacted sound.
+
+    Raises ``LeakError`` where that is PHI and the call is to fail of it.
+    """
+    found = verify_audio(
+        record.call_id,
+        quiet,
+        stages.recogniser,
+        stages.redactor,
+        redacted=record.dialogue,
+        original=original,
+        progress=lambda fraction: report("verification", fraction),
+    )
+    if stages.verify == "fail" and found.verdict is Verdict.LEAK:
+        types = ", ".join(sorted({place.entity_type for place in found.places if place.is_sure}))
+        raise LeakError(
+            f"call {record.call_id}: PHI ({types}) could still be heard in the redacted recording; "
+            "nothing of the call was kept. To keep such calls for review set audio.verify to flag.",
+            call_id=record.call_id,
+        )
+    return mark(record, found)
+
+
+def verify_audio(
+    call_id: str,
+    audio: DecodedAudio,
+    recogniser: Recogniser,
+    redactor: Redactor,
+    *,
+    redacted: RedactedDialogue | None = None,
+    original: Dialogue | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Verification:
+    """``verification.listen_again``, whose every fault is a ``StageError`` without words."""
+    return _guard(
+        StageError,
+        "verification",
+        call_id,
+        lambda: listen_again(
+            call_id,
+            audio,
+            recogniser,
+            redactor,
+            redacted=redacted,
+            original=original,
+            progress=progress,
+        ),
+    )
+
+
+def _write_draft(quiet: DecodedAudio, call_id: str, folder: Path) -> Path:
+    """The redacted copy of a recording as a file, not yet under its name."""
+    path = folder / f".{call_id}.flac"
+    _guard(RedactionError, "audio redaction", call_id, lambda: write_audio(path, quiet))
     return path
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import strategies as st
 
 from qa_monitor.calls import (
+    AudiblePhi,
     CallRecord,
     CallType,
     Criterion,
@@ -23,6 +24,7 @@ from qa_monitor.calls import (
     Score,
     Scorecard,
     Span,
+    Verification,
 )
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -180,6 +182,22 @@ _turns = st.builds(
     spans=st.lists(_spans, max_size=2).map(tuple),
     is_doubtful=st.booleans(),
 )
+_verifications = st.builds(
+    Verification,
+    version=_codes,
+    places=st.lists(
+        st.builds(
+            AudiblePhi,
+            start_s=_numbers,
+            end_s=_numbers,
+            entity_type=st.sampled_from(EntityType),
+            reason=_codes,
+            confidence=_shares,
+            is_sure=st.booleans(),
+        ),
+        max_size=2,
+    ).map(tuple),
+)
 _findings = st.builds(
     Finding,
     task=_codes,
@@ -225,6 +243,7 @@ def any_record(draw: st.DrawFn, call_id: str = "calls-any") -> CallRecord:
         redactor_version=_codes,
         dropped_s=_numbers,
         turns=st.lists(_turns, max_size=3).map(tuple),
+        verification=st.none() | _verifications,
     )
     scorecard = st.builds(
         Scorecard,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import stat
 import struct
 import wave
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -23,6 +24,7 @@ from qa_monitor.audio import (
     decode,
     file_sha256,
     mute,
+    silenced,
     write_audio,
 )
 from qa_monitor.errors import NotAudioError, StoreError, TooLongError, UsageError
@@ -467,6 +469,22 @@ def test_spans_anywhere_leave_length_and_hide_all_they_cover(
         covered = slice(max(0, int(span.start_s * 16000) + 1), max(0, int(span.end_s * 16000)))
         for channel in (0, 1) if span.channel is None else (span.channel,):
             assert (one.samples[channel, covered] == two.samples[channel, covered]).all()
+
+
+@pytest.mark.parametrize("mode", ["mute", "beep"])
+@given(start_s=st.floats(0.1, 1.4), length_s=st.floats(0.05, 0.5))
+def test_what_was_muted_is_known_to_be_silent_and_speech_is_not(
+    mode: Literal["mute", "beep"], start_s: float, length_s: float
+) -> None:
+    noise = np.random.default_rng(3).normal(0, 500, (2, 32_000)).astype(np.int16)
+    span = MuteSpan(channel=1, start_s=start_s, end_s=start_s + length_s)
+    found = silenced(mute(DecodedAudio(noise), [span], mode=mode, margin_s=0.02))
+    assert found.shape == (2, 200)
+    assert not found[0].any()
+    first, last = math.ceil(span.start_s * 100), math.floor(span.end_s * 100)
+    assert found[1, first:last].all()
+    assert not found[1, : max(0, first - 4)].any()
+    assert not found[1, last + 4 :].any()
 
 
 @pytest.mark.parametrize("ending", [".wav", ".flac"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,7 +21,9 @@ from scripted import AGENT, CALLER, ScriptedRecogniser
 from typer.testing import CliRunner, Result
 
 from qa_monitor import __version__
+from qa_monitor.audio import decode, write_audio
 from qa_monitor.cli import app
+from qa_monitor.config import Config
 from qa_monitor.errors import StoreError
 from qa_monitor.monitor import Monitor, write_private
 from qa_monitor.pipeline import Stages
@@ -124,6 +127,10 @@ def test_show_gives_reasons_with_quotes_and_the_redacted_transcript(
         (["score"], 2),
         (["nonsense"], 2),
         (["redact", "missing.txt"], 2),
+        (["verify"], 2),
+        (["verify", "calls-c1", "--all"], 2),
+        (["verify", "calls-none"], 10),
+        (["verify", "--all"], 10),
         (["evaluate", "missing.jsonl"], 2),
         (["models", "pull", "no such model"], 2),
         (["models", "pull", "[/x]"], 2),
@@ -251,6 +258,60 @@ def test_redact_takes_text_line_by_line_and_recordings(
     before = recording.read_bytes()
     assert run("redact", str(recording), "--output", str(recording)).exit_code == 2
     assert recording.read_bytes() == before
+
+
+@pytest.fixture
+def audio_folder(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where redacted recordings are kept, which they are from now on."""
+    folder = tmp_path / "data" / "audio"
+    keeping = replace(Monitor(Config()).stages, audio_folder=folder)
+    monkeypatch.setattr(Monitor, "stages", property(lambda _: keeping))
+    return folder
+
+
+def test_verify_tells_which_recordings_leak_and_where_and_marks_the_calls(
+    run: Run, recording: Path, audio_folder: Path
+) -> None:
+    kept = audio_folder / "calls-c1.flac"
+    run("score", str(recording))
+    result = run("verify", "--all")
+    assert (result.exit_code, result.stdout) == (0, "calls-c1  clean\n")
+    # As if it had never been redacted.
+    write_audio(kept, decode(recording, call_id="c"))
+    result = run("verify", "calls-c1")
+    assert result.exit_code == 12
+    assert re.fullmatch(
+        r"calls-c1  leak: listen to \d+:\d\d-\d+:\d\d \(ORGANIZATION\)\n", result.stdout
+    )
+    assert "1 of 1" in result.stderr
+    assert "fairhaven" not in result.stdout + result.stderr
+    shown = run("show", "calls-c1").stdout
+    assert "redacted audio leak" in shown
+    assert "leak: listen to" in shown
+    (call,) = json.loads(run("score", str(recording), "--json").stdout)["calls"]
+    assert call["verification"]["verdict"] == "leak"
+
+
+def test_verify_takes_any_redacted_recording_and_names_it_by_its_place(
+    run: Run, recording: Path, tmp_path: Path
+) -> None:
+    path = recording.rename(recording.with_name("wilhelmina.wav"))
+    result = run("verify", str(path), "calls-none", "--json")
+    first, second = json.loads(result.stdout)
+    assert (first["position"], first["call_id"], first["verdict"]) == (1, None, "leak")
+    assert {place["entity_type"] for place in first["places"]} == {"ORGANIZATION"}
+    assert second["error"]["exit_code"] == 10
+    assert result.exit_code == 12
+    assert "wilhelmina" not in result.stdout + result.stderr
+
+
+def test_score_counts_what_was_heard_when_it_listened_again(
+    run: Run, recording: Path, audio_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verifying = replace(Monitor(Config()).stages, verify="flag")
+    monkeypatch.setattr(Monitor, "stages", property(lambda _: verifying))
+    result = run("score", str(recording))
+    assert "redacted recordings listened to again: 1 clean" in result.stderr
 
 
 def test_transcribe_redacts_unless_told_otherwise_and_then_warns(run: Run, recording: Path) -> None:

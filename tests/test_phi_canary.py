@@ -186,6 +186,8 @@ def test_success_leaves_no_trace_in_anything_that_is_kept_sent_or_printed(
         ["transcribe", str(recording), "--json"],
         ["redact", str(recording), "--output", str(house.folder / "quiet.wav")],
         ["score", str(recording), "--again", "--json"],
+        ["verify", call_id],
+        ["verify", str(house.folder / "quiet.wav"), "--json"],
     ):
         code, more = run(house, *arguments)
         assert code == 0, (arguments, more)
@@ -216,6 +218,11 @@ def test_the_kept_sound_is_silent_where_the_patient_said_who_she_is(
     assert quiet[:, int(pain.start_s * 16_000) : int(pain.end_s * 16_000)].any()
 
 
+def fail_when_listening_again(house: House, patch: pytest.MonkeyPatch) -> None:
+    house.stages = replace(house.stages, verify="flag")
+    patch.setattr(pipeline, "listen_again", fail_quoting)
+
+
 FAILURES: dict[str, Callable[[House, pytest.MonkeyPatch], None]] = {
     "decoding": lambda house, patch: patch.setattr(pipeline, "decode", fail_quoting),
     "transcription": lambda house, patch: setattr(
@@ -235,6 +242,7 @@ FAILURES: dict[str, Callable[[House, pytest.MonkeyPatch], None]] = {
     "finding": lambda house, patch: patch.setattr(type(house.stages.scorer), "find", fail_quoting),
     "metrics": lambda house, patch: patch.setattr(pipeline, "call_metrics", fail_quoting),
     "alerts": lambda house, patch: patch.setattr(pipeline, "raise_alerts", fail_quoting),
+    "verification": fail_when_listening_again,
 }
 
 

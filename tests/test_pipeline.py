@@ -23,6 +23,7 @@ from qa_monitor.alerts import JsonLinesChannel
 from qa_monitor.calls import DecodedAudio, Segment, Transcript, Word
 from qa_monitor.config import Config
 from qa_monitor.errors import (
+    LeakError,
     MetadataError,
     NoSpeechError,
     NotAudioError,
@@ -35,6 +36,7 @@ from qa_monitor.errors import (
 from qa_monitor.monitor import Monitor
 from qa_monitor.pipeline import Outcome, Stages, redacted_audio
 from qa_monitor.speakers import assign_speakers
+from qa_monitor.verification import is_chosen
 
 SCRIPT = [
     (AGENT, "thank you for calling how can i help you today"),
@@ -380,6 +382,139 @@ def test_a_call_that_another_living_run_holds_is_left_to_it(house: Monitor, fold
         "calls-c2": "busy",
         "calls-c3": "scored",
     }
+
+
+def verifying(house: Monitor, **settings: Any) -> None:
+    house.__dict__["stages"] = replace(house.stages, **settings)
+
+
+PATIENT = [
+    (AGENT, "thank you for calling may i have your name and your phone number"),
+    (CALLER, "my name is wilhelmina quackenbush and it is six one seven five five five oh one"),
+    (CALLER, "i have crushing chest pain and i can not breathe"),
+]
+
+
+@pytest.fixture
+def patient(house: Monitor, monkeypatch: pytest.MonkeyPatch) -> ScriptedRecogniser:
+    """What is heard names the patient, and the kept sound is left as it was."""
+    recogniser = ScriptedRecogniser(PATIENT)
+    verifying(house, recogniser=recogniser)
+    monkeypatch.setattr(pipeline, "redacted_audio", lambda audio, *_, **__: audio)
+    return recogniser
+
+
+def test_nothing_is_listened_to_twice_unless_it_is_wanted(
+    house: Monitor, folder: Path, recogniser: ScriptedRecogniser
+) -> None:
+    house.score([folder])
+    assert sorted(recogniser.heard) == ["calls-c1", "calls-c2", "calls-c3"]
+    assert house.record("calls-c1").dialogue.verification is None
+
+
+def test_a_call_whose_copy_leaks_is_kept_for_review_with_the_places(
+    house: Monitor, folder: Path, patient: ScriptedRecogniser
+) -> None:
+    verifying(house, verify="flag")
+    outcomes = house.score([folder])
+    assert set(statuses(outcomes).values()) == {"scored"}
+    record = house.record("calls-c1")
+    assert record.dialogue.verification is not None
+    assert record.dialogue.verification.verdict == "leak"
+    assert {place.entity_type for place in record.dialogue.verification.places} >= {"PERSON"}
+    assert "redacted_audio_leak" in record.scorecard.review_reasons
+    assert (house.config.data.folder / "audio" / "calls-c1.flac").is_file()
+
+
+def test_a_copy_that_holds_back_its_phi_marks_nothing(house: Monitor, folder: Path) -> None:
+    verifying(house, verify="fail", recogniser=ScriptedRecogniser(PATIENT))
+    house.score([folder])
+    record = house.record("calls-c1")
+    assert record.dialogue.verification is not None
+    assert record.dialogue.verification.verdict == "clean"
+    assert not any("audio" in reason for reason in record.scorecard.review_reasons)
+
+
+def test_a_call_whose_copy_leaks_can_be_made_to_fail_and_leaves_nothing(
+    house: Monitor, folder: Path, patient: ScriptedRecogniser
+) -> None:
+    verifying(house, verify="fail")
+    outcomes = house.score([folder])
+    for outcome in outcomes:
+        assert isinstance(outcome.error, LeakError)
+        assert "quackenbush" not in outcome.error.message
+    failures = house.store.failures()
+    assert {(failure.stage, failure.error) for failure in failures} == {
+        ("verification", "LeakError")
+    }
+    assert house.store.agents() == ()
+    assert house.alerts() == ()
+    assert not list((house.config.data.folder / "audio").glob("*"))
+
+
+def test_a_share_of_the_calls_is_listened_to_and_always_the_same(
+    house: Monitor, folder: Path, recogniser: ScriptedRecogniser
+) -> None:
+    verifying(house, verify="flag", verify_share=0.5)
+    for again in (False, True):
+        recogniser.heard.clear()
+        outcomes = house.score([folder], again=again)
+        for outcome in outcomes:
+            assert outcome.record is not None
+            wanted = is_chosen(outcome.call_id, 0.5)
+            assert recogniser.heard.count(outcome.call_id) == 1 + wanted
+            assert (outcome.record.dialogue.verification is not None) == wanted
+
+
+def heard_as(*words: tuple[str, float]) -> Transcript:
+    """Words and their confidences on the left channel, a second each but the first, from 1 s on."""
+    said = tuple(
+        Word(text=text, start_s=1.0 + index, end_s=2.0 + index, confidence=confidence)
+        for index, (text, confidence) in enumerate(words)
+    )
+    segment = Segment(
+        channel=0,
+        start_s=said[0].start_s,
+        end_s=said[-1].end_s,
+        text=" ".join(word.text for word in said),
+        words=said,
+        confidence=0.9,
+    )
+    return Transcript(call_id="c", language="en", asr_model="m", segments=(segment,), dropped_s=0.0)
+
+
+def test_a_surname_that_was_misheard_beside_a_first_name_is_silent_too(stages: Stages) -> None:
+    audio = DecodedAudio(np.full((2, 16_000 * 10), 9000, np.int16))
+    transcript = heard_as(
+        ("my", 0.95),
+        ("name", 0.95),
+        ("is", 0.95),
+        ("wilhelmina", 0.9),
+        ("quick", 0.5),
+        ("thanks", 0.5),
+        ("and", 0.5),
+        ("bye", 0.95),
+    )
+    dialogue = assign_speakers(transcript, audio, agent_channel=0)
+    redacted = stages.redactor.redact(dialogue)
+    quiet = redacted_audio(audio, transcript, redacted, mode="mute", margin_s=0.1).samples
+    loud = {w.text: bool(quiet[0, int(w.start_s * 16_000) + 8000]) for w in dialogue.turns[0].words}
+    assert not loud["wilhelmina"]
+    assert not loud["quick"]
+    assert not loud["thanks"]
+    # Two words at most, and none that were heard well.
+    assert loud["and"]
+    assert loud["is"]
+    assert loud["bye"]
+
+
+def test_a_word_that_was_guessed_is_silent_in_the_kept_sound(stages: Stages) -> None:
+    audio = DecodedAudio(np.full((2, 16_000 * 10), 9000, np.int16))
+    transcript = heard_as(("good", 0.9), ("morning", 0.9), ("mister", 0.9), ("you", 0.2))
+    redacted = stages.redactor.redact(assign_speakers(transcript, audio, agent_channel=0))
+    quiet = redacted_audio(audio, transcript, redacted, mode="mute", margin_s=0.1).samples
+    assert quiet[0, int(3.5 * 16_000)]
+    assert not quiet[0, int(4.5 * 16_000)]
 
 
 def test_speech_that_nobody_recognised_is_silent_in_the_kept_sound(stages: Stages) -> None:

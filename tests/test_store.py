@@ -28,16 +28,20 @@ from sqlalchemy import create_engine, event, text
 
 from qa_monitor.calls import (
     Alert,
+    AudiblePhi,
     CallRecord,
     Criterion,
     Direction,
+    EntityType,
     Evidence,
     FailedCall,
     Severity,
+    Verification,
 )
 from qa_monitor.errors import ConfigError, NotFoundError, StoreError, UsageError
 from qa_monitor.store import AlertState, Store, open_store
 from qa_monitor.store.tables import HEAD_REVISION, metadata
+from qa_monitor.verification import mark
 
 POSTGRESQL = os.environ.get("QA_MONITOR_TEST_POSTGRESQL")
 HOUR = timedelta(hours=1)
@@ -160,6 +164,38 @@ def test_an_id_cannot_change_to_another_recording(store: Store) -> None:
     assert caught.value.call_id == "calls-1"
     assert store.find_by_sha256("two") is None
     assert len(store.runs("calls-1")) == 1
+
+
+def test_what_was_heard_in_the_redacted_sound_is_noted_in_the_run_that_made_it(
+    store: Store,
+) -> None:
+    record = make_record()
+    store.save_record(record, (), now=NOW)
+    leak = AudiblePhi(
+        start_s=62.0,
+        end_s=64.5,
+        entity_type=EntityType.PERSON,
+        reason="heard_again",
+        confidence=0.8,
+        is_sure=True,
+    )
+    marked = mark(record, Verification(version="listening-1", places=(leak,)))
+    assert store.note_verification(marked)
+    assert store.record(record.call_id) == marked
+    assert store.summaries()[0].needs_review
+    assert len(store.runs(record.call_id)) == 1
+    assert store.note_verification(mark(marked, Verification(version="2", places=())))
+
+
+def test_what_was_heard_in_sound_that_is_no_longer_kept_is_not_noted(store: Store) -> None:
+    record = make_record()
+    marked = mark(record, Verification(version="listening-1", places=()))
+    assert not store.note_verification(marked)
+    store.save_record(record, (), now=NOW)
+    newer = make_record(text="my husband <PERSON_1> has a pain")
+    store.save_record(newer, (), now=NOW)
+    assert not store.note_verification(marked)
+    assert store.record(record.call_id) == newer
 
 
 def test_corrected_metadata_shows_at_once_and_scores_nothing_again(store: Store) -> None:

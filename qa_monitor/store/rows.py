@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from pydantic import TypeAdapter
@@ -46,7 +47,9 @@ __all__ = [
     "event_of",
     "evidence_column",
     "failure_of",
+    "is_of_dialogue",
     "record_of",
+    "review_columns",
     "run_columns",
     "run_of",
     "score_columns",
@@ -102,8 +105,7 @@ def run_columns(record: CallRecord) -> dict[str, Any]:
         "call_id": record.call_id,
         "rubric_version": card.rubric_version,
         "total": card.total,
-        "needs_review": card.needs_review,
-        "review_reasons": _dump(_CODES, card.review_reasons),
+        **review_columns(card),
         "call_type": card.call_type and card.call_type.value,
         "also": _dump(_CALL_TYPES, card.also),
         "call_type_confidence": card.call_type_confidence,
@@ -113,6 +115,14 @@ def run_columns(record: CallRecord) -> dict[str, Any]:
         "versions": _dump(_VERSIONS, dict(record.versions)),
         "warnings": _dump(_CODES, record.warnings),
         "metrics": _dump(_NUMBERS, dict(record.metrics)),
+    }
+
+
+def review_columns(card: Scorecard) -> dict[str, Any]:
+    """What ``runs`` keeps of why a person should look."""
+    return {
+        "needs_review": card.needs_review,
+        "review_reasons": _dump(_CODES, card.review_reasons),
     }
 
 
@@ -154,6 +164,12 @@ def score_of(row: AnyRow) -> Score:
         evidence=_EVIDENCE.validate_json(row.evidence),
         reason=row.reason,
     )
+
+
+def is_of_dialogue(column: str, dialogue: RedactedDialogue) -> bool:
+    """Whether a column holds ``dialogue``, whatever was heard of its redacted sound."""
+    stored = _DIALOGUE.validate_json(column)
+    return replace(stored, verification=dialogue.verification) == dialogue
 
 
 def record_of(row: AnyRow, card_scores: tuple[Score, ...]) -> CallRecord:

@@ -43,7 +43,9 @@ from qa_monitor.store.rows import (
     event_of,
     evidence_column,
     failure_of,
+    is_of_dialogue,
     record_of,
+    review_columns,
     run_columns,
     run_of,
     score_columns,
@@ -76,7 +78,7 @@ from qa_monitor.store.values import (
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from sqlalchemy import ColumnElement, Connection, Engine
+    from sqlalchemy import ColumnElement, Connection, Engine, Table
 
 __all__ = ["Store", "open_store"]
 
@@ -305,6 +307,32 @@ class Store:
                 next_attempt_at=now,
             )
         )
+
+    def note_verification(self, record: CallRecord) -> bool:
+        """Put the verification and the review reasons of ``record`` into the run it was read from.
+
+        False, and nothing is changed, when the call has been scored again or deleted since: what
+        was listened to is no longer what is kept.
+        """
+
+        def work(connection: Connection) -> bool:
+            stored = connection.execute(
+                select(transcripts.c.run_id, transcripts.c.dialogue)
+                .join(calls, calls.c.latest_run_id == transcripts.c.run_id)
+                .where(calls.c.call_id == record.call_id)
+            ).one_or_none()
+            if stored is None or not is_of_dialogue(stored.dialogue, record.dialogue):
+                return False
+            noted: dict[Table, dict[str, Any]] = {
+                transcripts: transcript_columns(record),
+                runs: review_columns(record.scorecard),
+            }
+            for table, values in noted.items():
+                own = table.c.run_id == stored.run_id
+                connection.execute(update(table).where(own).values(**values))
+            return True
+
+        return self._write(work, record.call_id)
 
     def correct_metadata(
         self,

@@ -4,7 +4,7 @@ What is filtered, sorted or counted is a column; what is only read together with
 
 - ``calls``: one row a call, with the metadata that may be corrected without scoring again, and
   which run counts.
-- ``runs``: one row a scoring, never changed.
+- ``runs``: one row a scoring, never changed but for what listening again to its sound told.
 - ``transcripts``: what was said in a run, and found in it. The dialogue is one JSON text, because
   turns, words and spans are only ever read as a whole and would be millions of rows; the findings
   are JSON too, since each points into that dialogue and means nothing without it. They have a table
