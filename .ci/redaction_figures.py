@@ -430,7 +430,7 @@ def _corpora_section(folder: Path, labels: Path, redactor: Redactor, step: int) 
         section.rows.append(row(f"{kind} mentions touched, %", f"touched:{kind}", at_most, by=100))
     section.rows.append(row("all three touched, %", "touched", at_most, by=100))
     section.notes.append(
-        "The test part is dialogues that no model was trained on; it is what counts."
+        "The test part, kept from training by is_training_dialogue, is what counts."
     )
     if not labels.exists():
         section.notes.append(
@@ -663,7 +663,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=REPOSITORY.parent / "shared",
                         help="folder with eval/ and corpora/")  # fmt: skip
     parser.add_argument("--frozen", type=Path, help="folder of writers' folders of calls",
-                        default=REPOSITORY / "models/phi-tagger/test")  # fmt: skip
+                        default=REPOSITORY / "tests/frozen_calls")  # fmt: skip
     parser.add_argument("--heard", type=Path,
                         help="the frozen calls as heard; else heard.jsonl beside them")  # fmt: skip
     parser.add_argument("--heard-dev", type=Path, help="the calls of calls-dev as heard (*.jsonl)")

@@ -122,8 +122,8 @@ def train(
 ) -> dict[str, Any]:
     """Trains, writes the pipeline to ``out`` and returns the held-out figures.
 
-    ``calls`` holds folders of written calls; those named in ``held_out`` are for testing, as is
-    every twentieth dialogue of ``corpora``.
+    ``calls`` holds folders of written calls; those named in ``held_out`` are for testing, as are
+    the dialogues of ``corpora`` that ``is_training_dialogue`` keeps apart.
     """
     import spacy
     from spacy.training.batchers import minibatch_by_words
@@ -137,11 +137,10 @@ def train(
     for folder in sorted(path for path in calls.iterdir() if path.is_dir()):
         part = test_calls if folder.name in held_out else train_calls
         part.extend(read_written_calls(folder))
-    dialogues = read_dialogues(corpora)
     names = Names(rng)
-    splicer = Splicer([d for i, d in enumerate(dialogues) if i % 20], names)
+    splicer = Splicer(read_dialogues(corpora, "train"), names)
     test_names = Names(random.Random(seed + 1), is_test=True)
-    test_splicer = Splicer([d for i, d in enumerate(dialogues) if i % 20 == 0], test_names)
+    test_splicer = Splicer(read_dialogues(corpora, "test"), test_names)
     tests = {
         "written calls": [d for call in test_calls for d in call_documents(call)],
         "written calls, as heard": [
