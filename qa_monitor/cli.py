@@ -15,7 +15,9 @@ import signal
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -26,6 +28,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from qa_monitor import __version__
+from qa_monitor.calls import EntityType
 from qa_monitor.errors import (
     EXIT_INTERNAL,
     EXIT_INTERRUPTED,
@@ -41,7 +44,7 @@ from qa_monitor.errors import (
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from qa_monitor.calls import CallRecord, Verification
+    from qa_monitor.calls import CallRecord, RedactedDialogue, Verification
     from qa_monitor.monitor import Monitor, Verified
     from qa_monitor.pipeline import Observer, Outcome
 
@@ -55,6 +58,17 @@ heard in a redacted recording; 130 stopped.
 """
 
 _DASH = "–"
+
+
+class TextFormat(StrEnum):
+    """What a text can be; the names are those of ``redaction.documents``."""
+
+    TEXT = "text"
+    CHAT = "chat"
+    VTT = "vtt"
+    SRT = "srt"
+    JSON = "json"
+    JSONL = "jsonl"
 
 
 class ReportFormat(StrEnum):
@@ -360,33 +374,84 @@ def alerts(
         raise typer.Exit(DeliveryError.exit_code)
 
 
-@app.command(epilog="Example: qa-monitor redact note.txt > note.redacted.txt")
+@app.command(epilog="Example: qa-monitor redact chat.txt captions.vtt --output redacted/")
 def redact(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A text file, or a recording.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Texts (notes, chats, WebVTT, SRT, JSON, JSON Lines; - for stdin) or recordings."
+        ),
+    ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Where the redacted recording goes (.flac or .wav)."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Where the redacted text or sound (.flac, .wav) goes; of several files, a folder, "
+            "in which they are numbered: file names carry people's names.",
+        ),
     ] = None,
+    text_format: Annotated[
+        TextFormat | None,
+        typer.Option("--format", help="What the texts are; else told by what stands in them."),
+    ] = None,
+    operator: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TYPE=OPERATOR",
+            help="What is written for a type: replace (<PHONE_1>), mask, mask:4 (the last four "
+            "stay), hash. Texts only; may be repeated.",
+        ),
+    ] = None,
+    keep: Annotated[
+        list[EntityType] | None,
+        typer.Option(
+            case_sensitive=False,
+            help="Leave the values of a type as they are; it is logged who does. Texts only.",
+        ),
+    ] = None,
+    why: Annotated[
+        bool,
+        typer.Option("--why", help="Print what was redacted and why, without its words."),
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Redact a text, a turn a line, or a recording: its transcript, and its sound to --output."""
+    """Redact texts, which come back the same in all else, or recordings: transcript and sound."""
+    wanted: dict[str, Any] = {
+        "kind": text_format,
+        "operators": _operators_named(operator or []),
+        "keep": keep or [],
+    }
+    is_batch = len(files) > 1
+    if is_batch and output and output.exists() and not output.is_dir():
+        raise UsageError("several files are written into a folder; --output names a file.")
+    results: list[dict[str, Any]] = []
+    has_failed = False
     with _monitor(ctx) as monitor:
-        text = _read_text(file)
-        if text is not None:
-            if output:
-                raise UsageError("--output is for recordings; send redacted text on with >.")
-            dialogue = monitor.redact_text(text)
-        else:
-            with _progress() as observer:
-                dialogue = monitor.redact_recording(file, output=output, observer=observer)
-            _warn_of_demonstration(monitor)
+        for position, file in enumerate(files, start=1):
+            number = position if is_batch else None
+            try:
+                redacted = _redact_file(monitor, file, output, number, wanted)
+            except QAMonitorError as error:
+                if not is_batch:
+                    raise
+                has_failed = True
+                _say(f"qa-monitor: file {position}: {error.message}")
+                results.append({"position": position, "error": _error_json(error)})
+                continue
+            if as_json:
+                results.append(
+                    redacted.json if number is None else {"position": position, **redacted.json}
+                )
+            elif why:
+                _console().print(_why_table(redacted.calls, number))
+            else:
+                redacted.show()
     if as_json:
-        _print_json(_jsonable(dialogue))
-    elif text is not None:
-        _print("\n".join(turn.text for turn in dialogue.turns))
-    else:
-        _print_turns(dialogue)
+        _print_json(results if is_batch else results[0])
+    if has_failed:
+        raise typer.Exit(EXIT_SOME_FAILED)
 
 
 @app.command(epilog="Example: qa-monitor verify calls-10423 quiet.flac")
@@ -611,21 +676,124 @@ def init(
 # --- what is printed -----------------------------------------------------------------------------
 
 
-def _read_text(file: Path) -> str | None:
-    """The text of ``file``, or ``None`` when it is not text."""
+@dataclass(frozen=True, slots=True)
+class _Text:
+    content: str = field(repr=False)
+    encoding: str
+
+
+def _read_text(file: Path, *, is_text: bool) -> _Text | None:
+    """The text of ``file``, or ``None`` when it is none and need not be (``is_text``)."""
+    problem = ""
+    content = b""
     try:
-        content = file.read_bytes()
+        content = sys.stdin.buffer.read() if str(file) == _STDIN else file.read_bytes()
     except OSError as error:
-        problem = error.strerror
-    else:
-        if not content:
-            raise UsageError("the file is empty; there is nothing to redact.")
-        try:
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            return None
-        return None if "\0" in text else text
-    raise UsageError(f"the file cannot be read ({problem}).")
+        problem = error.strerror or type(error).__name__
+    if problem:
+        raise UsageError(f"the file cannot be read ({problem}).")
+    if not content:
+        raise UsageError("the file is empty; there is nothing to redact.")
+    encoding = _ENCODINGS.get(content[:2], "utf-8")
+    with suppress(UnicodeDecodeError):
+        text = content.decode(encoding)
+        if "\0" not in text:
+            return _Text(text, encoding)
+    if is_text or str(file) == _STDIN or file.suffix.lower() in _TEXT_SUFFIXES:
+        raise UsageError("the text is neither UTF-8 nor UTF-16. Convert it, with iconv for one.")
+    return None
+
+
+_STDIN = "-"
+_ENCODINGS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+_TEXT_SUFFIXES = frozenset(".txt .json .jsonl .ndjson .vtt .srt .md .csv .tsv .log".split())
+
+
+@dataclass(frozen=True, slots=True)
+class _Redacted:
+    """A file redacted: why, as JSON, and how to print it."""
+
+    calls: Sequence[RedactedDialogue]
+    json: dict[str, Any] = field(repr=False)
+    show: Callable[[], None]
+
+
+def _redact_file(
+    monitor: Monitor,
+    file: Path,
+    output: Path | None,
+    number: int | None,
+    wanted: Mapping[str, Any],
+) -> _Redacted:
+    text = _read_text(file, is_text=wanted["kind"] is not None)
+    target = output
+    if output and (number is not None or output.is_dir()):
+        suffix = file.suffix.lower() if file.suffix.lower() in _TEXT_SUFFIXES else ".txt"
+        target = output / f"{number or 1}{suffix if text else '.flac'}"
+    if target and target.resolve() == file.resolve():
+        raise UsageError("the output would replace the file; give it a name of its own.")
+    if text is None:
+        if any(wanted.values()):
+            raise UsageError("--format, --operator and --keep are for texts; this is a recording.")
+        with _progress() as observer:
+            dialogue = monitor.redact_recording(file, output=target, observer=observer)
+        _warn_of_demonstration(monitor)
+        return _Redacted([dialogue], _jsonable(dialogue), lambda: _print_turns(dialogue))
+    document = monitor.redact_text(text.content, suffix=file.suffix, by=_account(), **wanted)
+    if wanted["keep"]:
+        counts = ", ".join(f"{name} ({document.kept.get(name, 0)})" for name in wanted["keep"])
+        _say(f"qa-monitor: left as it was: {counts}. Logged in {monitor.kept_log}.")
+    as_json: dict[str, Any] = _jsonable(document)
+    if target:
+        from qa_monitor.monitor import write_private
+
+        written = str(write_private(target, document.text, encoding=text.encoding))
+        return _Redacted(document.calls, {"file": written, **as_json}, lambda: _print(written))
+    return _Redacted(
+        document.calls, as_json, lambda: _print_exactly(document.text.encode(text.encoding))
+    )
+
+
+def _print_exactly(content: bytes) -> None:
+    """``content`` to stdout as it is, whatever the terminal makes of it."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
+
+
+def _operators_named(options: Sequence[str]) -> dict[EntityType, str]:
+    """The operators of ``TYPE=OPERATOR`` options."""
+    named: dict[EntityType, str] = {}
+    for option in options:
+        name, sign, operator = option.partition("=")
+        if not sign or name.upper() not in EntityType.__members__:
+            types = ", ".join(EntityType)
+            raise UsageError(f"--operator {option}: give TYPE=OPERATOR, with a type of {types}.")
+        named[EntityType(name.upper())] = operator
+    return named
+
+
+def _why_table(calls: Sequence[RedactedDialogue], number: int | None) -> Table:
+    """What was redacted and why: places in the redacted text of each turn, and no words."""
+    from rich.table import Table
+
+    columns = ["turn", "place", "type", "recognizer", "context", "confidence"]
+    columns = ["call", *columns] if len(calls) > 1 else columns
+    title = "Redacted" if number is None else f"Redacted in file {number}"
+    table = Table(*columns, title=title, title_justify="left")
+    for call in calls:
+        for turn in call.turns:
+            for span in turn.spans:
+                row = [
+                    str(turn.index),
+                    f"{span.start}{_DASH}{span.end}",
+                    span.entity_type,
+                    span.recognizer.replace("_", " "),
+                    span.context or _DASH,
+                    f"{span.confidence:.2f}",
+                ]
+                table.add_row(*([call.call_id, *row] if len(calls) > 1 else row))
+    return table
 
 
 def _account() -> str:

@@ -6,8 +6,9 @@ database and loads models only when they are needed.
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,10 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from qa_monitor.calls import Dialogue, Role, Turn
 from qa_monitor.config import Config, find_config, load_config
 from qa_monitor.errors import NotFoundError, QAMonitorError, StoreError, UsageError
-from qa_monitor.intake import take_in
+from qa_monitor.intake import load_caller_secret, take_in
 from qa_monitor.store import open_store
 
 if TYPE_CHECKING:
@@ -27,12 +27,17 @@ if TYPE_CHECKING:
     from qa_monitor.calls import (
         CallRecord,
         DecodedAudio,
+        Dialogue,
+        EntityType,
         RedactedDialogue,
         Transcript,
         Verification,
     )
     from qa_monitor.pipeline import Observer, Outcome, Stages
     from qa_monitor.redaction import Redactor
+    from qa_monitor.redaction.documents import RedactedDocument
+    from qa_monitor.redaction.operators import Operators
+    from qa_monitor.redaction.settings import RecognizerSettings
     from qa_monitor.reports import AgentReport
     from qa_monitor.store import Store, StoredAlert
     from qa_monitor.transcription import Recogniser
@@ -118,6 +123,10 @@ class Monitor:
     @cached_property
     def store(self) -> Store:
         """The database, opened (and made) on first use."""
+        self._make_folder()
+        return open_store(self.config.data.database_url)
+
+    def _make_folder(self) -> Path:
         folder = self.config.data.folder
         problem = None
         try:
@@ -132,7 +141,7 @@ class Monitor:
                 f"the data folder {folder} cannot be made ({problem}). "
                 "Set data.folder to one that this account may write."
             )
-        return open_store(self.config.data.database_url)
+        return folder
 
     @cached_property
     def stages(self) -> Stages:
@@ -347,23 +356,97 @@ class Monitor:
 
     # --- single stages ---------------------------------------------------------------------------
 
-    def redact_text(self, text: str) -> RedactedDialogue:
-        """``text`` without its PHI, each line a turn; nothing is kept."""
-        turns = tuple(
-            Turn(
-                index=index,
-                speaker="text",
-                role=Role.UNKNOWN,
-                role_confidence=0.0,
-                start_s=None,
-                end_s=None,
-                text=line,
+    def redact_text(
+        self,
+        text: str,
+        *,
+        kind: str | None = None,
+        suffix: str = "",
+        operators: Mapping[EntityType, str] | None = None,
+        keep: Collection[EntityType] = (),
+        by: str = "",
+    ) -> RedactedDocument:
+        """``text`` (a note, chat, captions, JSON) without its PHI, the same in all else.
+
+        ``kind`` (a ``DocumentKind``) says what the text is where it does not show it, ``suffix``
+        is that of its file.
+        ``operators`` ("mask:4", "hash") go before those of the recognizers file. What ``keep``
+        names is left as it is, for ``by``, and that is logged (``kept_log``) before anything is
+        handed out. Nothing of the text is stored. Raises ``UsageError`` for a text that is not of
+        its kind and for impossible operators, ``RedactionError``, and ``StoreError`` when the log
+        cannot be written.
+        """
+        from qa_monitor.redaction.documents import DocumentKind, read_document, redact_document
+
+        if kind is not None and kind not in set(DocumentKind):
+            raise UsageError(f"no text is a {kind}; there are {', '.join(DocumentKind)}.")
+        if keep and not by:
+            raise UsageError("say by whom values are kept; that is logged.")
+        chosen = self._operators(operators or {}, keep)
+        document = read_document(text, kind=DocumentKind(kind) if kind else None, suffix=suffix)
+        redacted = redact_document(
+            document, self.redactor, chosen, entity_types=self._recognizers.thresholds
+        )
+        if keep:
+            self._log_kept(redacted.kept, keep, by)
+        return redacted
+
+    @property
+    def kept_log(self) -> Path:
+        """Where it is logged that values were left as they were: who, when, which types."""
+        return self.config.data.folder / "kept-phi.jsonl"
+
+    @cached_property
+    def _recognizers(self) -> RecognizerSettings:
+        from qa_monitor.redaction.settings import load_settings
+
+        return load_settings(self.config.redaction.recognizers_file)
+
+    def _operators(
+        self, named: Mapping[EntityType, str], keep: Collection[EntityType]
+    ) -> Operators:
+        from qa_monitor.redaction.operators import Operator, OperatorName, Operators
+
+        by_type = dict(self._recognizers.operators)
+        for entity_type, text in named.items():
+            if entity_type in keep:
+                raise UsageError(f"{entity_type} is kept, and has an operator too; choose one.")
+            problem = ""
+            try:
+                by_type[entity_type] = Operator.parse(text)
+            except ValueError as error:
+                problem = str(error)
+            if problem or by_type[entity_type].name is OperatorName.KEEP:
+                raise UsageError(
+                    f"the operator of {entity_type}: {problem or 'keep has an option of its own'}."
+                )
+        by_type |= dict.fromkeys(keep, Operator(OperatorName.KEEP))
+        needs_key = any(operator.name is OperatorName.HASH for operator in by_type.values())
+        return Operators(by_type, load_caller_secret(self._make_folder()) if needs_key else b"")
+
+    def _log_kept(
+        self, kept: Mapping[EntityType, int], keep: Collection[EntityType], by: str
+    ) -> None:
+        entry = {
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "by": by,
+            "kept": {entity_type.value: kept.get(entity_type, 0) for entity_type in sorted(keep)},
+        }
+        self._make_folder()
+        problem = None
+        try:
+            handle = os.open(self.kept_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            with os.fdopen(handle, "w", encoding="utf-8") as log:
+                log.write(json.dumps(entry) + "\n")
+                log.flush()
+                os.fsync(log.fileno())
+        except OSError as error:
+            problem = error.strerror
+        if problem:
+            raise StoreError(
+                f"that values are kept cannot be logged in {self.kept_log} ({problem}), so nothing "
+                "was handed out. Free disk space or mend the permissions."
             )
-            for index, line in enumerate(text.splitlines())
-        )
-        return self.redactor.redact(
-            Dialogue(call_id="text", language="en", asr_model="none", dropped_s=0.0, turns=turns)
-        )
 
     def transcribe(
         self, path: Path, *, agent_channel: int | None = None, observer: Observer | None = None
@@ -421,7 +504,7 @@ class Monitor:
         )
 
 
-def write_private(path: Path, text: str) -> Path:
+def write_private(path: Path, text: str, *, encoding: str = "utf-8") -> Path:
     """``path``, holding ``text`` whole or left as it was; readable by its owner only.
 
     What is there and is no file, as ``/dev/stdout``, is written to and not replaced.
@@ -429,13 +512,13 @@ def write_private(path: Path, text: str) -> Path:
     problem = None
     try:
         if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
+            path.write_text(text, encoding=encoding)
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            with os.fdopen(handle, "w", encoding=encoding, newline="") as file:
                 file.write(text)
             draft.replace(path)
         finally:

@@ -22,11 +22,13 @@ from typer.testing import CliRunner, Result
 
 from qa_monitor import __version__
 from qa_monitor.audio import decode, write_audio
-from qa_monitor.cli import app
+from qa_monitor.cli import TextFormat, app
 from qa_monitor.config import Config
 from qa_monitor.errors import StoreError
 from qa_monitor.monitor import Monitor, write_private
 from qa_monitor.pipeline import Stages
+from qa_monitor.redaction.documents import DocumentKind
+from qa_monitor.redaction.settings import DEFAULT_FILE
 
 SCRIPT = [
     (AGENT, "thank you for calling fairhaven clinic how can i help you"),
@@ -258,6 +260,154 @@ def test_redact_takes_text_line_by_line_and_recordings(
     before = recording.read_bytes()
     assert run("redact", str(recording), "--output", str(recording)).exit_code == 2
     assert recording.read_bytes() == before
+
+
+CHAT = "[10:32] Maria Lopez: my number is 617-555-0142\r\n[10:33] Agent: thanks Maria"
+CAPTIONS = "WEBVTT\n\n00:00.000 --> 00:02.000\n<v Maria Lopez>I am Maria\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16-le", "utf-16-be"])
+def test_redact_gives_a_text_back_the_same_to_the_byte_in_all_else(
+    run: Run, tmp_path: Path, encoding: str
+) -> None:
+    mark = "\ufeff" if encoding.startswith("utf-16") else ""
+    chat = tmp_path / "Maria Lopez.txt"
+    chat.write_bytes((mark + CHAT).encode(encoding))
+    expected = CHAT.replace("Maria Lopez", "<PERSON_1>").replace("617-555-0142", "<PHONE_1>")
+    expected = mark + expected.replace("Maria", "<PERSON_1>")
+    assert run("redact", str(chat)).stdout_bytes == expected.encode(encoding)
+    out = tmp_path / "out.txt"
+    result = run("redact", str(chat), "--output", str(out))
+    assert result.stdout == f"{out}\n"
+    assert out.read_bytes() == expected.encode(encoding)
+    assert out.stat().st_mode & 0o777 == 0o600
+    before = chat.read_bytes()
+    assert run("redact", str(chat), "--output", str(chat)).exit_code == 2
+    assert chat.read_bytes() == before
+
+
+def test_redact_does_several_files_and_numbers_them_and_one_bad_one_stops_no_other(
+    run: Run, tmp_path: Path
+) -> None:
+    names = ["Maria Lopez.txt", "Maria Lopez.json", "Maria Lopez.vtt", "Maria Lopez.srt"]
+    for name, content in zip(names, [CHAT, '{"a": "Maria', CAPTIONS, ""], strict=True):
+        (tmp_path / name).write_text(content)
+    files = [str(tmp_path / name) for name in names]
+    out = tmp_path / "out"
+    result = run("redact", *files, "--output", str(out))
+    assert result.exit_code == 11
+    assert sorted(path.name for path in out.iterdir()) == ["1.txt", "3.vtt"]
+    assert "<v &lt;PERSON_1&gt;>I am &lt;PERSON_1&gt;" in (out / "3.vtt").read_text()
+    assert "file 2: line 1: the JSON is broken" in result.stderr
+    assert "file 4: the file is empty" in result.stderr
+    assert "Maria" not in result.stdout + result.stderr
+    assert run("redact", files[1]).exit_code == 2
+    assert run("redact", files[0], files[2], "--output", files[3]).exit_code == 2
+    value = json.loads(run("redact", *files[:3], "--json").stdout)
+    assert [one["position"] for one in value] == [1, 2, 3]
+    assert [one.get("kind") for one in value] == ["chat", None, "vtt"]
+    assert value[1]["error"]["exit_code"] == 2
+
+
+def test_redact_reads_stdin_and_takes_a_text_for_what_it_is_told(run: Run, tmp_path: Path) -> None:
+    config = str(tmp_path / "qa-monitor.toml")
+
+    def piped(content: bytes, *arguments: str) -> Result:
+        return CliRunner().invoke(
+            app, ["--config", config, "redact", "-", *arguments], input=content
+        )
+
+    assert piped(CHAT.encode()).stdout.startswith("[10:32] <PERSON_1>: ")
+    broken = b'{"a": "my number is 617-555-0142'
+    assert piped(broken).exit_code == 2
+    assert piped(broken, "--format", "text").stdout == '{"a": "my number is <PHONE_1>'
+    assert piped(b"caf\xe9", "--format", "text").exit_code == 2
+    assert piped(b"").exit_code == 2
+
+
+def test_redact_says_why_without_words(run: Run, tmp_path: Path) -> None:
+    chat = tmp_path / "chat.txt"
+    chat.write_text(CHAT)
+    result = run("redact", str(chat), "--why")
+    row = next(line for line in result.stdout.splitlines() if "PHONE" in line)
+    assert re.search(r"0 .* 13–22 .* PHONE .* \w+ .* [01]\.\d\d", row)
+    assert "0142" not in result.stdout
+    assert "Maria" not in result.stdout
+    value = json.loads(run("redact", str(chat), "--json").stdout)
+    assert value["text"].startswith("[10:32] <PERSON_1>: ")
+    (span,) = value["calls"][0]["turns"][0]["spans"]
+    assert (span["entity_type"], span["start"], span["end"]) == ("PHONE", 13, 22)
+    assert span["recognizer"]
+    assert 0.5 <= span["confidence"] <= 1
+
+
+def test_redact_writes_what_the_operators_say(run: Run, tmp_path: Path) -> None:
+    chat = tmp_path / "chat.txt"
+    chat.write_text(CHAT)
+    options = ["--operator", "PHONE=mask:4", "--operator", "person=hash"]
+    result = run("redact", str(chat), *options)
+    assert "my number is ***-***-0142" in result.stdout
+    assert re.match(r"\[10:32\] <PERSON_\d{16}>: ", result.stdout)
+    assert result.stdout == run("redact", str(chat), *options).stdout
+    assert "0142" not in json.dumps(json.loads(run("redact", str(chat), "--json").stdout))
+    for wrong in ("PHONE", "PHONE=blur", "PHONE=keep", "NAME=mask", "PHONE=hash:4"):
+        result = run("redact", str(chat), "--operator", wrong)
+        assert result.exit_code == 2, wrong
+        assert result.stdout == ""
+
+
+def test_operators_of_the_recognizers_file_hold_where_no_option_says_otherwise(
+    run: Run, tmp_path: Path
+) -> None:
+    shipped = DEFAULT_FILE.read_text(encoding="utf-8")
+    (tmp_path / "recognizers.toml").write_text(
+        shipped.replace("[operators]\n", '[operators]\nPHONE = "mask"\nPERSON = "mask"\n')
+    )
+    config = tmp_path / "qa-monitor.toml"
+    config.write_text(config.read_text() + '[redaction]\nrecognizers_file = "recognizers.toml"\n')
+    chat = tmp_path / "chat.txt"
+    chat.write_text(CHAT)
+    result = run("redact", str(chat), "--operator", "PERSON=replace")
+    assert "<PERSON_1>: my number is ***-***-****" in result.stdout
+
+
+def test_what_is_kept_is_confirmed_and_logged_without_words_or_not_handed_out(
+    run: Run, tmp_path: Path
+) -> None:
+    chat = tmp_path / "chat.txt"
+    chat.write_text(CHAT)
+    log = tmp_path / "data" / "kept-phi.jsonl"
+    for count in (1, 2):
+        result = run("redact", str(chat), "--keep", "phone", "--keep", "DATE")
+        assert "<PERSON_1>: my number is 617-555-0142" in result.stdout
+        assert "PHONE (1), DATE (0)" in result.stderr
+        assert str(log) in result.stderr.replace("\n", "")
+        assert len(log.read_text().splitlines()) == count
+    entry = json.loads(log.read_text().splitlines()[0])
+    assert entry.keys() == {"at", "by", "kept"}
+    assert entry["kept"] == {"DATE": 0, "PHONE": 1}
+    assert entry["by"]
+    assert "0142" not in log.read_text()
+    assert log.stat().st_mode & 0o777 == 0o600
+    both = run("redact", str(chat), "--keep", "PHONE", "--operator", "PHONE=mask")
+    assert both.exit_code == 2
+    log.unlink()
+    log.mkdir()
+    result = run("redact", str(chat), "--keep", "PHONE")
+    assert result.exit_code == 8
+    assert result.stdout == ""
+
+
+def test_a_recording_is_redacted_as_it_is_kept(run: Run, recording: Path) -> None:
+    for option in (["--keep", "PHONE"], ["--operator", "PHONE=mask"]):
+        result = run("redact", str(recording), *option)
+        assert result.exit_code == 2
+        assert "for texts" in result.stderr
+    assert "ORGANIZATION" in run("redact", str(recording), "--why").stdout
+
+
+def test_the_formats_of_the_command_are_the_kinds_of_documents() -> None:
+    assert [kind.value for kind in TextFormat] == [kind.value for kind in DocumentKind]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from qa_monitor.calls import Dialogue, EntityType, RedactedDialogue, RedactedTurn, Role, Turn, Word
 from qa_monitor.errors import ConfigError, ModelError, RedactionError
-from qa_monitor.redaction import PresidioRedactor, Redactor, redact_text
+from qa_monitor.redaction import PresidioRedactor, Redactor
 
 MODEL = Path(__file__).parents[1] / "models" / "phi-ner"
 PLACEHOLDER = re.compile(r"<[A-Z_]+_\d+>")
@@ -281,13 +281,6 @@ def test_an_empty_call_and_empty_turns_are_redacted_to_themselves(
 ) -> None:
     assert redactor.redact(dialogue()).turns == ()
     assert [turn.text for turn in redactor.redact(dialogue("", "  ", "")).turns] == ["", "  ", ""]
-
-
-def test_plain_text_keeps_its_lines_and_speakers(redactor: PresidioRedactor) -> None:
-    text = "agent: What's your date of birth?\r\ncaller: march third nineteen eighty two\n\nbye"
-    assert redact_text(redactor, text) == (
-        "agent: What's your date of birth?\r\ncaller: <DATE_1>\n\nbye"
-    )
 
 
 def test_the_version_names_rules_file_model_and_presidio(redactor: PresidioRedactor) -> None:

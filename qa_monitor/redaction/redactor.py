@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -11,7 +10,6 @@ from qa_monitor.calls import (
     Dialogue,
     RedactedDialogue,
     RedactedTurn,
-    Role,
     Span,
     Turn,
     Word,
@@ -28,7 +26,7 @@ from qa_monitor.redaction.spans import Numbering, merge, redacted_words, word_of
 if TYPE_CHECKING:
     from qa_monitor.redaction.recognizers import CallArtifacts
 
-__all__ = ["PresidioRedactor", "Redactor", "redact_text"]
+__all__ = ["PresidioRedactor", "Redactor"]
 
 _RULES_VERSION = "1"
 
@@ -224,45 +222,3 @@ def _times(
         # Between words there is nothing to hear; the whole turn is the safe answer.
         touched = list(turn.words)
     return min(word.start_s for word in touched), max(word.end_s for word in touched)
-
-
-def redact_text(redactor: Redactor, text: str, *, call_id: str = "text") -> str:
-    """``text`` redacted, each line taken as a turn; lines and their ends are kept.
-
-    A leading "agent:", "caller:", "speaker 1:" and the like is taken as the speaker and stays.
-    Raises ``RedactionError``.
-    """
-    lines = text.splitlines(keepends=True)
-    bodies = [line.rstrip("\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029") for line in lines]
-    turns: list[Turn] = []
-    leads: list[str] = []
-    for index, body in enumerate(bodies):
-        match = _SPEAKER.match(body)
-        lead = match.group() if match else ""
-        leads.append(lead)
-        name = lead.strip(" :\t").lower()
-        turns.append(
-            Turn(
-                index=index,
-                speaker=name or "unknown",
-                role=Role(name) if name in set(Role) else Role.UNKNOWN,
-                role_confidence=1.0 if name in set(Role) else 0.0,
-                start_s=None,
-                end_s=None,
-                text=body[len(lead) :],
-            )
-        )
-    redacted = redactor.redact(
-        Dialogue(
-            call_id=call_id, language="en", asr_model="none", dropped_s=0.0, turns=tuple(turns)
-        )
-    )
-    return "".join(
-        lead + turn.text + line[len(body) :]
-        for lead, turn, line, body in zip(leads, redacted.turns, lines, bodies, strict=True)
-    )
-
-
-_SPEAKER = re.compile(
-    r"\s*(?:agent|caller|patient|nurse|doctor|customer|speaker ?\d*)\s*:\s*", re.IGNORECASE
-)
