@@ -26,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -577,56 +578,78 @@ def _stock_presidio() -> Callable[[Sequence[str]], list[list[Any]]]:
 
 def _audio_section(redactor: Redactor) -> Section:
     """What of the scripts can be read after recogniser and redaction, and heard after muting."""
-    from qa_monitor.calls import EntityType
+    from qa_monitor.calls import EntityType, Verdict
     from qa_monitor.intake import take_in
-    from qa_monitor.pipeline import build_recogniser, decode_limits, hear, intake_rules
+    from qa_monitor.pipeline import (
+        build_recogniser,
+        decode_limits,
+        hear,
+        intake_rules,
+        redacted_audio,
+        verify_audio,
+    )
     from qa_monitor.redaction.measure_left import values_left
 
     samples = REPOSITORY / "samples"
     scripts = {Path(call["audio"]).name: call for call in _json_lines(samples / "expected.jsonl")}
-    values = left = clean = 0
-    by_type: dict[str, int] = {}
+    values: Counter[str] = Counter()
+    readable: Counter[str] = Counter()
+    verdicts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         config = _config(folder)
         recogniser = build_recogniser(config)
         intakes, _ = take_in([str(samples)], metadata=None, rules=intake_rules(config))
         for intake in _shown("sample recordings", intakes):
-            script = scripts[intake.path.name]
-            _, _, dialogue = hear(
+            audio, transcript, dialogue = hear(
                 intake, recogniser, decode_limits(config), progress=lambda *_: None
             )
             redacted = redactor.redact(dialogue)
+            script = scripts[intake.path.name]
             said = [
                 (EntityType(phi["type"]), phi["text"])
                 for turn in script["turns"]
                 for phi in turn["phi"]
             ]
-            readable = values_left(
+            left = values_left(
                 said,
                 [turn.text for turn in redacted.turns],
                 [_without_phi(turn) for turn in script["turns"]],
             )
-            for index in readable:
-                by_type[said[index][0]] = by_type.get(said[index][0], 0) + 1
-            values += len(said)
-            left += len(readable)
-            clean += not readable
+            values.update(entity_type for entity_type, _ in said)
+            readable.update(said[index][0] for index in left)
+            quiet = redacted_audio(
+                audio,
+                transcript,
+                redacted,
+                mode=config.audio.redact_with,
+                margin_s=config.audio.margin_s,
+            )
+            verification = verify_audio(
+                intake.call_id, quiet, recogniser, redactor, redacted=redacted, original=dialogue
+            )
+            verdicts[verification.verdict] += 1
     column = "heard"
-    section = Section(f"sample recordings: {len(intakes)} calls, {values} values", (column,))
-    section.rows += [
-        Row(
-            "values readable in the transcripts",
-            {column: Cell(left, places=0)},
-            Target(0, is_least=False),
-            (column,),
-        ),
-        Row("calls without any", {column: Cell(clean, places=0)}),
-        *(
-            Row(f"readable {kind}", {column: Cell(n, places=0)})
-            for kind, n in sorted(by_type.items())
-        ),
-    ]
-    return section
+
+    def row(name: str, value: int, count: int | None = None, target: Target | None = None) -> Row:
+        return Row(name, {column: Cell(value, count=count, places=0)}, target, (column,))
+
+    calls = len(intakes)
+    return Section(
+        f"sample recordings: {calls} calls",
+        (column,),
+        [
+            row(
+                "values readable in the transcripts",
+                readable.total(),
+                values.total(),
+                Target(0, is_least=False),
+            ),
+            *(row(f"readable {kind}", readable[kind], values[kind]) for kind in sorted(readable)),
+            row("redacted sound verified clean", verdicts[Verdict.CLEAN], calls, Target(calls)),
+            row("redacted sound to listen to", verdicts[Verdict.UNSURE], calls),
+            row("redacted sound with a leak", verdicts[Verdict.LEAK], calls),
+        ],
+    )
 
 
 def _without_phi(turn: Mapping[str, Any]) -> str:
