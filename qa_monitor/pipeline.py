@@ -191,7 +191,9 @@ def build_recogniser(config: Config) -> Recogniser:
 def build_redactor(config: Config) -> Redactor:
     """The redactor that ``config`` names, loaded."""
     return PresidioRedactor(
-        find_model("phi-ner"), recognizers_file=config.redaction.recognizers_file
+        find_model("phi-ner"),
+        tagger_dir=find_model("phi-tagger"),
+        recognizers_file=config.redaction.recognizers_file,
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.calltext import CallText, Found
 from qa_monitor.redaction.settings import RecognizerSettings
 from qa_monitor.redaction.spoken import FILLERS, number_at
 
-__all__ = ["find_ages"]
+__all__ = ["find_ages", "is_told_age"]
 
 RECOGNIZER = "spoken_ages"
 
@@ -64,6 +65,26 @@ def _age_end(call: CallText, index: int, turn: int) -> int | None:
     if number is None or not _LOWEST <= number[0] <= _HIGHEST:
         return None
     return number[1]
+
+
+def is_told_age(call: CallText, indices: Sequence[int]) -> bool:
+    """Whether an age from 90 on is told by tokens ``indices``, or a number that may be one's part.
+
+    "Two" may be the rest of "ninety ... two"; 39 is no age that is PHI.
+    """
+    values: list[int] = []
+    position = indices[0]
+    while position <= indices[-1]:
+        word = call.tokens[position].norm
+        number = number_at(call, position, call.tokens[position].turn)
+        if word.isdecimal():
+            values.append(int(word))
+        elif number is not None:
+            values.append(number[0])
+        position = number[1] if number is not None else position + 1
+    if not values:
+        return True
+    return len(values) == 1 and (values[0] < 10 or _LOWEST <= values[0] <= _HIGHEST)
 
 
 def _is_asked(call: CallText, turn: int) -> bool:

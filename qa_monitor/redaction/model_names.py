@@ -13,7 +13,7 @@ from qa_monitor.redaction.settings import RecognizerSettings
 from qa_monitor.redaction.spoken import ORDINALS, number_at
 from qa_monitor.redaction.words import NAME_WORDS, TALK, is_common
 
-__all__ = ["plausible_entity"]
+__all__ = ["is_known_word", "plausible_entity"]
 
 _ASKED_TURNS = 3
 # Small words of French and Spanish that are none of English.
@@ -46,6 +46,25 @@ def plausible_entity(
     if found.entity_type is EntityType.PERSON:
         return _person(call, settings, found, indices)
     return found
+
+
+_NAMED = frozenset({EntityType.PERSON, EntityType.LOCATION, EntityType.ORGANIZATION})
+
+
+def is_known_word(call: CallText, settings: RecognizerSettings, found: Found) -> bool:
+    """Whether what was taken for a name is made of medicines, terms and allowed words alone."""
+    if found.entity_type not in _NAMED:
+        return False
+    words = [
+        call.tokens[i].norm
+        for i in call.tokens_between(found.start, found.end)
+        if call.tokens[i].is_word
+    ]
+    known = settings.medicines | settings.allowed_words | settings.acronyms
+    return bool(words) and all(
+        len(word) > 1 and (word in known or word.removesuffix("s") in settings.acronyms)
+        for word in words
+    )
 
 
 def _is_small_in_cased(call: CallText, indices: range) -> bool:

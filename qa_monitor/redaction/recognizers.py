@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,14 @@ from qa_monitor.calls import EntityType
 from qa_monitor.redaction.ages import find_ages
 from qa_monitor.redaction.calltext import CallText, Found
 from qa_monitor.redaction.dates import find_dates
-from qa_monitor.redaction.expectation import Cue, find_cues
+from qa_monitor.redaction.expectation import Cue, expectations, find_cues
 from qa_monitor.redaction.identifiers import find_identifiers
-from qa_monitor.redaction.model_names import plausible_entity
+from qa_monitor.redaction.model_names import is_known_word, plausible_entity
 from qa_monitor.redaction.names import find_introduced_names, find_unknown_names
 from qa_monitor.redaction.places import find_addresses, find_named_places
 from qa_monitor.redaction.settings import RecognizerSettings
+from qa_monitor.redaction.tagged import find_tagged
+from qa_monitor.redaction.tagger import PhiTagger, TagProbabilities
 from qa_monitor.redaction.web import find_web_addresses
 
 __all__ = ["CallArtifacts", "CallEngine", "build_analyzer"]
@@ -35,12 +38,21 @@ __all__ = ["CallArtifacts", "CallEngine", "build_analyzer"]
 _CONTEXT_KEY = "context"
 _VALUE_KEY = "value"
 _MODEL_SCORE = 0.6
+_SURE_SCORE = 0.75
+"""From here on the tagger needs no word list to agree."""
 
 
 class CallArtifacts(NlpArtifacts):  # type: ignore[misc]
     """What the trained pipeline says of a call, with the call itself for the other recognizers."""
 
-    def __init__(self, doc: Any, engine: CallEngine, call: CallText, cues: list[list[Cue]]) -> None:
+    def __init__(
+        self,
+        doc: Any,
+        engine: CallEngine,
+        call: CallText,
+        cues: list[list[Cue]],
+        tags: TagProbabilities | None,
+    ) -> None:
         super().__init__(
             entities=list(doc.ents),
             tokens=doc,
@@ -52,20 +64,23 @@ class CallArtifacts(NlpArtifacts):  # type: ignore[misc]
         )
         self.call = call
         self.cues = cues
+        self.tags = tags
 
 
 class CallEngine(NlpEngine):  # type: ignore[misc]
-    """The pipeline trained for this product, read from a folder and from nowhere else."""
+    """The models trained for this product, read from their folders and from nowhere else."""
 
-    def __init__(self, model_dir: Path, language: str) -> None:
+    def __init__(self, model_dir: Path, language: str, tagger_dir: Path | None = None) -> None:
         self.language = language
+        self._tagger = PhiTagger(tagger_dir) if tagger_dir is not None else None
         # An absolute path object: spaCy takes a plain name for an installed package.
         self._nlp = spacy.load(model_dir.resolve())
 
     @property
     def version(self) -> str:
-        """The version in the pipeline's own description."""
-        return str(self._nlp.meta["version"])
+        """The versions in the models' own descriptions."""
+        tagger = f"+phi-tagger-{self._tagger.version}" if self._tagger is not None else ""
+        return f"phi-ner-{self._nlp.meta['version']}{tagger}"
 
     def load(self) -> None:
         """Nothing: the constructor has read the pipeline."""
@@ -75,8 +90,9 @@ class CallEngine(NlpEngine):  # type: ignore[misc]
         return True
 
     def artifacts(self, call: CallText, settings: RecognizerSettings) -> CallArtifacts:
-        """The whole call read once by the pipeline, with its cues."""
-        return CallArtifacts(self._nlp(call.text), self, call, find_cues(call, settings))
+        """The whole call read once by each model, with its cues."""
+        tags = self._tagger.tag(call) if self._tagger is not None else None
+        return CallArtifacts(self._nlp(call.text), self, call, find_cues(call, settings), tags)
 
     def process_text(self, text: str, language: str) -> NlpArtifacts:
         """Refused: the recognizers need the turns of the call."""
@@ -217,12 +233,34 @@ def _from_model(artifacts: CallArtifacts, settings: RecognizerSettings) -> list[
     return found
 
 
+def _from_tagger(artifacts: CallArtifacts, settings: RecognizerSettings) -> list[Found]:
+    """What the tagger finds; where it is not sure, only what the words allow."""
+    if artifacts.tags is None:
+        return []
+    call, cues = artifacts.call, artifacts.cues
+    found: list[Found] = []
+    for f in find_tagged(call, artifacts.tags):
+        if is_known_word(call, settings, f):
+            continue
+        likely = f if f.score >= _SURE_SCORE else plausible_entity(call, cues, settings, f)
+        if likely is not None:
+            indices = call.tokens_between(likely.start, likely.end)
+            expected = expectations(call, cues, indices.start, indices.stop - 1)
+            reasons = [e.reason for e in expected if e.entity_type is likely.entity_type]
+            found.append(replace(likely, context=reasons[0] if reasons else likely.context))
+    return found
+
+
 def build_analyzer(settings: RecognizerSettings, engine: CallEngine) -> AnalyzerEngine:
     """An analyzer with the recognizers of ``settings`` and no other, and no decision log."""
     finders: dict[str, tuple[list[EntityType], Callable[[CallArtifacts], list[Found]]]] = {
         "names_and_places": (
             [EntityType(label) for label in engine.get_supported_entities()],
             lambda a: _from_model(a, settings),
+        ),
+        "call_tagger": (
+            list(EntityType),
+            lambda a: _from_tagger(a, settings),
         ),
         "spoken_dates": ([EntityType.DATE], lambda a: find_dates(a.call)),
         "spoken_values": (

@@ -17,18 +17,20 @@ from qa_monitor.calls import (
 from qa_monitor.errors import ModelError, QAMonitorError, RedactionError
 from qa_monitor.redaction.calltext import CallText, Found
 from qa_monitor.redaction.canonical import CanonicalValues
+from qa_monitor.redaction.extend import extend_codes, extend_organisations
 from qa_monitor.redaction.names import extend_names
 from qa_monitor.redaction.places import extend_places
 from qa_monitor.redaction.repeats import find_repeats
 from qa_monitor.redaction.settings import load_settings
 from qa_monitor.redaction.spans import Numbering, merge, redacted_words, word_offsets
+from qa_monitor.redaction.tagged import without_denied
 
 if TYPE_CHECKING:
     from qa_monitor.redaction.recognizers import CallArtifacts
 
 __all__ = ["PresidioRedactor", "Redactor"]
 
-_RULES_VERSION = "1"
+_RULES_VERSION = "2"
 
 
 @runtime_checkable
@@ -48,12 +50,19 @@ class Redactor(Protocol):
 class PresidioRedactor:
     """Finds PHI in a call with presidio-analyzer and replaces it by ``<TYPE_n>``.
 
-    ``model_dir`` holds the trained spaCy pipeline, ``recognizers_file`` replaces the shipped
-    ``recognizers.toml``. Nothing is fetched and nothing of a call is logged. Raises ``ModelError``
-    when the pipeline cannot be read and ``ConfigError`` for a wrong recognizers file.
+    ``model_dir`` holds the trained spaCy pipeline, ``tagger_dir`` the trained transformer (without
+    it, redaction is weaker), ``recognizers_file`` replaces the shipped ``recognizers.toml``.
+    Nothing is fetched and nothing of a call is logged. Raises ``ModelError`` when a model cannot
+    be read and ``ConfigError`` for a wrong recognizers file.
     """
 
-    def __init__(self, model_dir: Path, *, recognizers_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        model_dir: Path,
+        *,
+        tagger_dir: Path | None = None,
+        recognizers_file: Path | None = None,
+    ) -> None:
         self._settings = load_settings(recognizers_file)
         from presidio_anonymizer import AnonymizerEngine
 
@@ -61,21 +70,24 @@ class PresidioRedactor:
 
         kind = ""
         try:
-            self._engine = recognizers.CallEngine(model_dir, self._settings.language)
+            is_tagged = "call_tagger" in self._settings.recognizers
+            self._engine = recognizers.CallEngine(
+                model_dir, self._settings.language, tagger_dir if is_tagged else None
+            )
             self._analyzer = recognizers.build_analyzer(self._settings, self._engine)
         except Exception as error:  # noqa: BLE001 - any fault of an engine means no redactor
             kind = type(error).__name__
         if kind:
             raise ModelError(
-                "The redaction model cannot be read. Install it again or train it with "
-                "`python -m qa_monitor.training.ner`.",
+                "A redaction model cannot be read. Install it again or train it with "
+                "`python -m qa_monitor.training.ner` and `python -m qa_monitor.training.tagger`.",
                 kind=kind,
             )
         self._anonymizer = AnonymizerEngine()
         presidio = importlib.metadata.version("presidio-analyzer")
         self._version = (
             f"rules-{_RULES_VERSION}+file-{self._settings.version}"
-            f"+phi-ner-{self._engine.version}+presidio-{presidio}"
+            f"+{self._engine.version}+presidio-{presidio}"
         )
 
     @property
@@ -134,11 +146,16 @@ class PresidioRedactor:
             return []
         artifacts: CallArtifacts = self._engine.artifacts(call, self._settings)
         found = analyze(self._analyzer, artifacts, self._settings)
+        if artifacts.tags is not None:
+            found = without_denied(call, artifacts.tags, found)
         found = extend_places(call, extend_names(call, found, self._settings))
+        found = extend_codes(call, extend_organisations(call, found, self._settings))
         merged = merge(call, found, self._settings)
         if "repeated_values" in self._settings.recognizers:
-            repeats = find_repeats(call, merged + found, self._settings)
+            repeats = find_repeats(call, merged + found, self._settings, artifacts.tags)
             enabled = [f for f in repeats if f.entity_type in self._settings.thresholds]
+            if artifacts.tags is not None:
+                enabled = without_denied(call, artifacts.tags, enabled)
             merged = merge(call, merged + enabled, self._settings)
         return merged
 

@@ -9,11 +9,13 @@ from qa_monitor.redaction.calltext import CallText, Found
 from qa_monitor.redaction.names import TITLES
 from qa_monitor.redaction.settings import RecognizerSettings
 from qa_monitor.redaction.spoken import NUMBER_WORDS, Run, find_runs
+from qa_monitor.redaction.tagger import TagProbabilities
 from qa_monitor.redaction.words import NAME_WORDS, TALK, is_common
 
 __all__ = ["find_repeats"]
 
 RECOGNIZER = "repeated_values"
+_POSSIBLE = 0.1
 
 _NAMED = frozenset({EntityType.PERSON, EntityType.ORGANIZATION, EntityType.LOCATION})
 _DIGITAL = frozenset(EntityType) - _NAMED - {EntityType.EMAIL, EntityType.URL, EntityType.AGE}
@@ -43,12 +45,18 @@ _GENERIC = frozenset(
 
 
 def find_repeats(
-    call: CallText, found: Iterable[Found], settings: RecognizerSettings
+    call: CallText,
+    found: Iterable[Found],
+    settings: RecognizerSettings,
+    tags: TagProbabilities | None = None,
 ) -> list[Found]:
-    """Other mentions of what ``found`` holds: names by word, places by phrase, digits by piece."""
+    """Other mentions of what ``found`` holds: names by word, places by phrase, digits by piece.
+
+    Where ``tags`` think a name possible, an ordinary word needs no capital to be one again.
+    """
     first_pass = list(found)
     covered = _Cover(call, first_pass)
-    repeats = _names(call, first_pass, covered, settings)
+    repeats = _names(call, first_pass, covered, settings, tags)
     repeats.extend(_phrases(call, first_pass, covered, settings))
     repeats.extend(_digits(call, first_pass, covered, settings))
     repeats.extend(_ages(call, first_pass, covered, settings))
@@ -86,7 +94,11 @@ def _make(call: CallText, first: int, last: int, entity_type: EntityType, score:
 
 
 def _names(
-    call: CallText, found: list[Found], covered: _Cover, settings: RecognizerSettings
+    call: CallText,
+    found: list[Found],
+    covered: _Cover,
+    settings: RecognizerSettings,
+    tags: TagProbabilities | None,
 ) -> list[Found]:
     words: set[str] = set()
     for f in found:
@@ -109,7 +121,8 @@ def _names(
         word = _bare(token.norm)
         if word not in words or index in covered:
             continue
-        if is_common(word) and not _is_name_here(call, index):
+        is_possible = tags is not None and tags.phi[index] >= _POSSIBLE
+        if is_common(word) and not is_possible and not _is_name_here(call, index):
             continue
         if word in NAME_WORDS and call.is_cased(token.turn) and not token.is_capitalised:
             # "a grace period" in a call with Grace
@@ -203,7 +216,7 @@ def _digits(
     """Digits of a value said again, or ahead of it, at least three in a row."""
     values: dict[str, EntityType] = {}
     for f in found:
-        value = f.value or ""
+        value = f.value or _characters(call, f)
         is_number = value.isalnum() and sum(c.isdecimal() for c in value) >= 3
         if is_number and f.entity_type in _DIGITAL | {EntityType.LOCATION}:
             values.setdefault(value, f.entity_type)
@@ -230,6 +243,15 @@ def _digits(
     return repeats
 
 
+def _characters(call: CallText, found: Found) -> str:
+    """The digits and letters said within ``found``."""
+    return "".join(
+        run.chars
+        for run in find_runs(call)
+        if call.tokens[run.first].start >= found.start and call.tokens[run.last].end <= found.end
+    )
+
+
 def _ages(
     call: CallText, found: list[Found], covered: _Cover, settings: RecognizerSettings
 ) -> list[Found]:
@@ -242,7 +264,7 @@ def _ages(
         )
         for f in found
         if f.entity_type is EntityType.AGE
-    }
+    } - {(word,) for word in NUMBER_WORDS}
     repeats: list[Found] = []
     for run in find_runs(call) if ages else ():
         words = tuple(

@@ -21,6 +21,7 @@ DEFAULT_FILE = Path(__file__).with_name("recognizers.toml")
 
 _RECOGNIZERS = frozenset(
     {
+        "call_tagger",
         "names_and_places",
         "spoken_dates",
         "spoken_values",

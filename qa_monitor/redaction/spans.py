@@ -19,7 +19,9 @@ _JOINS_BY_TYPE = {
     EntityType.LOCATION: re.compile(r"[\s,]*"),
     EntityType.DATE: re.compile(r"[\s,]*"),
 }
-_JOIN_DIGITS = re.compile(r"[\s,\-–—/.]*|[\s,]*(?:dash|hyphen|slash)[\s,]*", re.IGNORECASE)
+_JOIN_DIGITS = re.compile(
+    r"[\s,\-–—/.…]*(?:\b(?:dash|hyphen|slash|and|then|uh|um|er)\b[\s,\-–—/.…]*){0,3}", re.IGNORECASE
+)
 
 
 def merge(call: CallText, found: Iterable[Found], settings: RecognizerSettings) -> list[Found]:

@@ -33,6 +33,8 @@ __all__ = [
     "parse_marked",
     "read_dialogues",
     "read_written_calls",
+    "splice_piece",
+    "swap_value",
     "template_document",
 ]
 
@@ -466,6 +468,15 @@ _SPLICES: dict[str, tuple[tuple[str, float], ...]] = {
 }  # fmt: skip
 
 
+def splice_piece(names: Names) -> Marked:
+    """A few words with a value in them, to put into a turn; ``NONE`` marks what is no PHI."""
+    rng = names.rng
+    label = rng.choices(list(_SPLICES), weights=[5, 2.5, 2.5, 0.8, 1.2])[0]
+    forms = _SPLICES[label]
+    form = rng.choices([f for f, _ in forms], weights=[w for _, w in forms])[0]
+    return fill(form, label, names)
+
+
 @dataclass(slots=True)
 class Splicer:
     """Puts names, places and dates at random places into the turns of real dialogues."""
@@ -487,10 +498,7 @@ class Splicer:
 
     def _splice(self, text: str) -> Marked:
         rng = self.names.rng
-        label = rng.choices(list(_SPLICES), weights=[5, 2.5, 2.5, 0.8, 1.2])[0]
-        forms = _SPLICES[label]
-        form = rng.choices([f for f, _ in forms], weights=[w for _, w in forms])[0]
-        piece, spans = fill(form, label, self.names)
+        piece, spans = splice_piece(self.names)
         gaps = [m.start() for m in re.finditer(" ", text)]
         place = rng.choice([0, len(text), *gaps, *gaps])
         left = text[:place].rstrip()
@@ -594,7 +602,7 @@ def augment_call(call: dict[str, Any], names: Names) -> list[Document]:
         position = length = 0
         for phi in sorted(turn["phi"], key=lambda p: int(p["start"])):
             before = turn["text"][position : phi["start"]]
-            value = _swap(turn["text"][phi["start"] : phi["end"]], phi["type"], names, swapped)
+            value = swap_value(turn["text"][phi["start"] : phi["end"]], phi["type"], names, swapped)
             plain += [before, value]
             length += len(before)
             spans.append((length, length + len(value), phi["type"]))
@@ -610,7 +618,8 @@ _KEPT_WORDS = frozenset(
 )
 
 
-def _swap(value: str, label: str, names: Names, swapped: dict[tuple[str, str], str]) -> str:
+def swap_value(value: str, label: str, names: Names, swapped: dict[tuple[str, str], str]) -> str:
+    """Another value in place of a name, place or company; the same for the same in ``swapped``."""
     is_lower = value == value.lower()
     if label == "PERSON":
         words = value.split(" ")
