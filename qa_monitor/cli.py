@@ -778,7 +778,8 @@ def _why_table(calls: Sequence[RedactedDialogue], number: int | None) -> Table:
     from rich.table import Table
 
     columns = ["turn", "place", "type", "recognizer", "context", "confidence"]
-    columns = ["call", *columns] if len(calls) > 1 else columns
+    is_timed = any(s.start_s is not None for c in calls for t in c.turns for s in t.spans)
+    columns = [*["call"] * (len(calls) > 1), *["time"] * is_timed, *columns]
     title = "Redacted" if number is None else f"Redacted in file {number}"
     table = Table(*columns, title=title, title_justify="left")
     for call in calls:
@@ -792,6 +793,7 @@ def _why_table(calls: Sequence[RedactedDialogue], number: int | None) -> Table:
                     span.context or _DASH,
                     f"{span.confidence:.2f}",
                 ]
+                row = [_clock(span.start_s).strip(), *row] if is_timed else row
                 table.add_row(*([call.call_id, *row] if len(calls) > 1 else row))
     return table
 

@@ -349,6 +349,7 @@ def test_srt_without_a_cue_is_refused_and_as_text_any_text_is_taken() -> None:
         ("[10:32] +1 (617) 555-0142: ", "[10:32] <PHONE_1>: "),
         ("[10:32] m.lopez@example.org: ", "[10:32] <EMAIL_1>: "),
         ("( 1m 2s ) Maria: ", "( 1m 2s ) <PERSON_1>: "),
+        ("10:32:15 From Maria Lopez to Everyone: ", "10:32:15 From <PERSON_1> to Everyone: "),
         ("[10:32] Agent: ", "[10:32] Agent: "),
         ("[10:32] SPEAKER_01: ", "[10:32] SPEAKER_01: "),
         ("[10:32] Speaker B (caller): ", "[10:32] Speaker B (caller): "),
@@ -410,6 +411,12 @@ def test_a_message_goes_on_in_the_lines_below_it(redactor: PresidioRedactor) -> 
         "<PERSON_1>  10:32 AM\nmy number is <PHONE_1>\n<PHONE_1>\n\n<PERSON_2>  10:33 AM\nthanks\n"
         "<PERSON_1>  10:34 AM\nbye\n"
     )
+
+
+def test_where_messages_have_times_other_words_before_a_colon_are_no_speakers() -> None:
+    content = "[10:32] Maria Lopez: the plan\nDays Remaining: twelve\n[10:33] Agent: ok\n"
+    document = read_document(content)
+    assert texts(document) == [["the plan Days Remaining: twelve", "ok"]]
 
 
 def test_plain_text_is_a_turn_a_line_with_its_ends_kept(redactor: PresidioRedactor) -> None:
@@ -578,10 +585,23 @@ def words_of(*texts: str) -> list[dict[str, Any]]:
                 },
             ]
         },
+        {
+            "monologues": [
+                {
+                    "speaker": 0,
+                    "elements": [
+                        {"type": "text", "value": "I"},
+                        {"type": "punct", "value": " "},
+                        {"type": "text", "value": "Zebulon"},
+                        {"type": "punct", "value": "."},
+                    ],
+                }
+            ]
+        },
         {"characters": list("I am Zebulon"), "text": "I am Zebulon"},
         {"words": ["I", "am", "Zebulon"]},
     ],
-    ids=["items", "two forms", "words twice", "tokens", "characters", "plain words"],
+    ids=["items", "two forms", "words twice", "tokens", "elements", "characters", "plain words"],
 )
 def test_no_part_of_a_name_is_left_in_lists_of_words(value: dict[str, Any]) -> None:
     found = redacted(FindsWord(), json.dumps(value))
@@ -591,6 +611,21 @@ def test_no_part_of_a_name_is_left_in_lists_of_words(value: dict[str, Any]) -> N
     assert json.loads(found).keys() == value.keys()
     for code in (42, 43):
         assert f'"id": {code}' not in found
+
+
+def test_speakers_who_come_with_words_alone_are_heard_in_turn() -> None:
+    def element(text: str) -> dict[str, str]:
+        return {"type": "punct" if text in " ." else "text", "value": text}
+
+    value = {
+        "monologues": [
+            {"speaker": "agent", "elements": [*map(element, ["Your", " ", "name", "?"])]},
+            {"speaker": "caller", "elements": [*map(element, ["Maria", " ", "Lopez", "."])]},
+        ]
+    }
+    document = read_document(json.dumps(value))
+    assert texts(document) == [["Your name?", "Maria Lopez."]]
+    assert [t.role for t in document.dialogues[0].turns] == [Role.AGENT, Role.CALLER]
 
 
 def test_words_are_put_to_the_text_beside_them_and_not_to_its_twin(
@@ -783,7 +818,9 @@ def shape(value: Any) -> Any:
     if isinstance(value, dict):
         return [shape(item) for item in value.values()]
     if isinstance(value, list):
-        return "codes" if all(type(item) is int for item in value) else [*map(shape, value)]
+        # The codes of a text are taken out of their list.
+        is_flat = not any(isinstance(item, (dict, list)) for item in value)
+        return None if is_flat else [*map(shape, value)]
     return None
 
 

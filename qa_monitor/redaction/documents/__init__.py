@@ -9,7 +9,7 @@ values and forget where they stood, and what they write again is another text.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from contextlib import suppress
 
 from qa_monitor.errors import UsageError
 from qa_monitor.redaction.documents.captions import has_cues, is_vtt, read_captions
@@ -34,7 +34,9 @@ _BY_SUFFIX = {
     ".vtt": DocumentKind.VTT,
     ".srt": DocumentKind.SRT,
 }
-_JSON_BEGINS = re.compile(r"\s*(?:\{\s*[\"}]|\[\s*[\[{\"\]])")
+_PARSERS = {DocumentKind.JSON: parse_json, DocumentKind.JSONL: parse_json_lines}
+_JSON_MAY_BEGIN = re.compile(r"[\ufeff\s]*[\[{]")
+_JSON_BEGINS = re.compile(r"[\ufeff\s]*(?:\{\s*[\"}]|\[\s*[\[{\"\]])")
 
 
 def read_document(
@@ -47,14 +49,14 @@ def read_document(
     (``call_id-1``...) if the document is a list of several. Raises ``UsageError``, with the line
     and none of its words, for what is not of its kind.
     """
-    body = content.removeprefix("\ufeff")
+    root: Node | None = None
     if kind is None:
-        kind = _kind_of(body, _BY_SUFFIX.get(suffix.lower()))
+        kind, root = _kind_of(content, _BY_SUFFIX.get(suffix.lower()))
     match kind:
         case DocumentKind.JSON:
-            calls = read_structure(content, parse_json(content))
+            calls = read_structure(content, root or parse_json(content))
         case DocumentKind.JSONL:
-            calls = read_structure(content, parse_json_lines(content))
+            calls = read_structure(content, root or parse_json_lines(content))
         case DocumentKind.VTT | DocumentKind.SRT:
             calls = [read_captions(content, is_webvtt=kind is DocumentKind.VTT)]
         case DocumentKind.CHAT:
@@ -75,31 +77,21 @@ def read_document(
     )
 
 
-def _kind_of(content: str, hint: DocumentKind | None) -> DocumentKind:
+def _kind_of(content: str, hint: DocumentKind | None) -> tuple[DocumentKind, Node | None]:
+    """What ``content`` shows itself to be, and its values if that is JSON."""
     if is_vtt(content):
-        return DocumentKind.VTT
-    if content.lstrip()[:1] in {"{", "["}:
-        for kind, parse in (
-            (DocumentKind.JSON, parse_json),
-            (DocumentKind.JSONL, parse_json_lines),
-        ):
-            if _is_parsed_by(parse, content):
-                return kind
+        return DocumentKind.VTT, None
+    if _JSON_MAY_BEGIN.match(content):
+        for kind, parse in _PARSERS.items():
+            with suppress(UsageError):
+                return kind, parse(content)
         if hint is None and _JSON_BEGINS.match(content):
-            first_line = content.lstrip().splitlines()[0]
-            return (
-                DocumentKind.JSONL if _is_parsed_by(parse_json, first_line) else DocumentKind.JSON
-            )
+            with suppress(UsageError):
+                parse_json(content.lstrip("\ufeff \t\r\n").splitlines()[0])
+                return DocumentKind.JSONL, None
+            return DocumentKind.JSON, None
     if hint is not None:
-        return hint
+        return hint, None
     if has_cues(content):
-        return DocumentKind.SRT
-    return DocumentKind.CHAT if looks_like_chat(content) else DocumentKind.TEXT
-
-
-def _is_parsed_by(parse: Callable[[str], Node], content: str) -> bool:
-    try:
-        parse(content)
-    except UsageError:
-        return False
-    return True
+        return DocumentKind.SRT, None
+    return (DocumentKind.CHAT if looks_like_chat(content) else DocumentKind.TEXT), None

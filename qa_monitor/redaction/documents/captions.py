@@ -22,7 +22,7 @@ from qa_monitor.redaction.documents.parts import CallDraft, Encoding, Piece, Run
 __all__ = ["has_cues", "is_vtt", "read_captions"]
 
 _TIME = r"(?:(\d+):)?(\d{1,2}):(\d{2})[.,](\d{1,3})"
-_TIMING = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?=\s|$)")
+_TIMING = re.compile(rf"[\ufeff\s]*{_TIME}\s*-->\s*{_TIME}(?=\s|$)")
 # What is not just so is text: a tag, a setting or a line of the header that hides a name is none.
 _SETTING = re.compile(
     r"\s*(?:vertical:(?:rl|lr)|(?:line|position|size):(?:auto|-?[\d.]+%?)"
@@ -32,7 +32,7 @@ _SETTING = re.compile(
 )
 # Numbers and the ids that recorders make, which tell nobody.
 _MACHINE_ID = re.compile(
-    r"\s*(?:\d{1,6}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}[-/\d]*)\s*", re.I
+    r"[\ufeff\s]*(?:\d{1,6}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}[-/\d]*)\s*", re.I
 )
 _HEADER = re.compile(r"\ufeff?WEBVTT(?=[ \t\r\n]|$)")
 _METADATA = re.compile(

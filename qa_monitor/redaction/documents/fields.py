@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import lru_cache
 
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.documents.leads import MONTHS, name_in
@@ -73,7 +73,7 @@ _FIELDS: tuple[tuple[EntityType, str], ...] = (
     ),
     (
         EntityType.DATE,
-        r"date|timestamp|day|at|on|when|time|(?:creat|updat|start|end|clos|modifi)ed",
+        r"date|timestamp|ts|epoch|day|at|on|when|time|(?:creat|updat|start|end|clos|modifi)ed",
     ),
     (EntityType.AGE, r"age"),
 )
@@ -120,13 +120,13 @@ _ABBREVIATIONS = frozenset("dob ssn mrn zip id tel fax email postcode nhs acct p
 _PLAIN = re.compile(r"[a-z_$@][\w$@.:/-]*", re.ASCII)
 
 
-@cache
+@lru_cache(maxsize=512)
 def _key_words(key: str) -> str:
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", key)
     return " ".join(word.lower() for word in words)
 
 
-@cache
+@lru_cache(maxsize=512)
 def _type_of(key: str) -> EntityType | None:
     words = _key_words(key)
     if not words or words.split()[-1] in _ABOUT:

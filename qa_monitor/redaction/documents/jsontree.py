@@ -13,7 +13,8 @@ from qa_monitor.redaction.documents.parts import Encoding, Piece, Run
 __all__ = ["Node", "parse_json", "parse_json_lines"]
 
 _DEEPEST = 200
-_SPACE = re.compile(r"[ \t\r\n]*")
+_SPACES = " \t\r\n"
+_SPACE = re.compile(rf"[{_SPACES}]*")
 # Line breaks inside strings are forgiven: what is redacted need not be mended first.
 _STRING = re.compile(r'"(?:[^"\\]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+"')
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])", re.ASCII)
@@ -24,6 +25,8 @@ _UNIT = re.compile(
     r"|\\u(?P<code>[0-9a-fA-F]{4})"
     r"|\\(?P<short>.)"
 )
+_STRING_TEXT = Encoding.JSON_STRING
+_HALVES = re.compile("[\ud800-\udfff]")
 _SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -39,8 +42,8 @@ class Node:
     start: int
     end: int
     piece: Piece | None = field(default=None, repr=False)
-    members: tuple[tuple[Piece, Node], ...] = ()
-    items: tuple[Node, ...] = ()
+    members: tuple[tuple[Piece, Node], ...] = field(default=(), repr=False)
+    items: tuple[Node, ...] = field(default=(), repr=False)
 
     @property
     def text(self) -> str:
@@ -109,18 +112,18 @@ class _Parser:
     def parse(self) -> Node:
         """The one value there is."""
         node = self._value(0)
-        self._skip()
-        if self._at != self._end:
+        if self._peek():
             raise _MalformedError(self._at)
         return node
 
-    def _skip(self) -> None:
-        match = _SPACE.match(self._content, self._at, self._end)
-        self._at = match.end() if match else self._at
-
     def _peek(self) -> str:
-        self._skip()
-        return self._content[self._at] if self._at < self._end else ""
+        """The next character that is no white space; empty at the end."""
+        character = self._content[self._at] if self._at < self._end else ""
+        if character and character in _SPACES:
+            match = _SPACE.match(self._content, self._at, self._end)
+            self._at = match.end() if match else self._at
+            character = self._content[self._at] if self._at < self._end else ""
+        return character
 
     def _take(self, expected: str) -> None:
         if self._peek() != expected:
@@ -181,15 +184,19 @@ class _Parser:
         if match is None:
             raise _MalformedError(self._at)
         self._at = match.end()
+        start, end = match.start() + 1, match.end() - 1
+        text = self._content[start:end]
+        if "\\" not in text:
+            return Piece(_whole_characters(text), (Run(0, end - start, start, end),), _STRING_TEXT)
         parts: list[str] = []
         runs: list[Run] = []
         length = 0
-        for unit in _UNIT.finditer(self._content, match.start() + 1, match.end() - 1):
+        for unit in _UNIT.finditer(self._content, start, end):
             text = _decoded(unit)
             parts.append(text)
             runs.append(Run(length, length + len(text), *unit.span()))
             length += len(text)
-        return Piece("".join(parts), tuple(runs), Encoding.JSON_STRING)
+        return Piece("".join(parts), tuple(runs), _STRING_TEXT)
 
 
 def _decoded(unit: re.Match[str]) -> str:
@@ -198,6 +205,9 @@ def _decoded(unit: re.Match[str]) -> str:
     if unit["high"]:
         high, low = int(unit["high"], 16), int(unit["low"], 16)
         return chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
-    text = chr(int(unit["code"], 16)) if unit["code"] else unit.group()
+    return _whole_characters(chr(int(unit["code"], 16)) if unit["code"] else unit.group())
+
+
+def _whole_characters(text: str) -> str:
     # Half a character by itself can be written by no engine; it is nobody's letter.
-    return re.sub("[\ud800-\udfff]", "\ufffd", text)
+    return text if text.isascii() else _HALVES.sub("\ufffd", text)

@@ -71,7 +71,8 @@ _NEUTRAL = frozenset(
     "male female man woman host moderator interviewer interviewee party track service call center "
     "centre care health human other mr mrs ms miss mister rn lpn np pa md do phd cna ma the and "
     "of new id no number primary secondary inbound outbound from to me you live virtual front "
-    "medical clinical line on hold a external internal".split()
+    "medical clinical line on hold a external internal everyone hosts panelists direct message "
+    "privately".split()
 )
 _WORD = re.compile(rf"{PLACEHOLDER.pattern}|[^\W\d_]+|\d+")
 _LONGEST_NUMBER = 4

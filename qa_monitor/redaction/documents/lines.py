@@ -92,11 +92,14 @@ class _Leads:
     """The leads of a document's lines, by what stands there how often."""
 
     def __init__(self, lines: Sequence[Line]) -> None:
-        self._times: Counter[str] = Counter()
-        for line in lines:
-            for name in _candidates(line.text):
-                self._times[fold(name.strip())] += 1
+        candidates = [found for line in lines for found in _candidates(line.text)]
+        self._times = Counter(fold(name.strip()) for name, _ in candidates)
         self._has_roles = any(name_in(label) is None for label in self._times)
+        self._stamped = {
+            fold(name.strip())
+            for name, is_stamped in candidates
+            if is_stamped and is_name(name, times=self._times[fold(name.strip())])
+        }
 
     def of(self, line: str) -> _Lead | None:
         """The lead of ``line``, if it has one."""
@@ -123,23 +126,27 @@ class _Leads:
         return _Lead(start, None, date, True)
 
     def _is_name(self, label: str, *, is_stamped: bool = False) -> bool:
+        key = fold(label.strip())
+        if not is_stamped and self._stamped and key not in self._stamped:
+            # Where messages have times, what stands before a colon without one is no speaker.
+            return name_in(label) is None
         # Beside "Agent:", a name that speaks once is a speaker too.
-        times = self._times[fold(label)] + self._has_roles
+        times = self._times[key] + self._has_roles
         return is_name(label, times=times, is_stamped=is_stamped)
 
 
-def _candidates(line: str) -> Iterator[str]:
-    """What may be the name of a speaker in ``line``."""
+def _candidates(line: str) -> Iterator[tuple[str, bool]]:
+    """What may be the name of a speaker in ``line``, and whether a time stands beside it."""
     for pattern in (_NAMED, _NAMED_HEADER):
         if match := pattern.match(line):
-            yield match["name"]
+            yield match["name"], True
             return
     stamped = _STAMPED.match(line)
     start = stamped.end() if stamped else 0
     if match := _SPEAKER.match(line, start):
-        yield match["nick"] or match["name"]
+        yield match["nick"] or match["name"], stamped is not None
     elif stamped and (match := _ALONE.match(line, start)):
-        yield match["name"]
+        yield match["name"], True
 
 
 def _date_in(match: re.Match[str]) -> tuple[int, int] | None:

@@ -8,9 +8,12 @@ text, its segments, its words), and is then redacted once and written back every
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import zip_longest
+from typing import TypeVar
 
 from qa_monitor.calls import Dialogue, EntityType, RedactedDialogue, Role, Turn
 from qa_monitor.errors import RedactionError
@@ -110,8 +113,7 @@ class Piece:
         """The part ``[start, end)`` of this piece."""
         runs = tuple(
             Run(max(run.start, start) - start, min(run.end, end) - start, *run.raw(start, end))
-            for run in self.runs
-            if run.start < end and run.end > start
+            for run in _between(self.runs, start, end)
         )
         return Piece(self.text[start:end], runs, self.encoding)
 
@@ -129,14 +131,16 @@ class Cell:
     piece: Piece
 
     def edits(self, replacements: Sequence[Replacement]) -> Iterator[tuple[int, int, str]]:
-        """What to write over which stretch of the document for ``replacements`` of the turn."""
+        """What to write over which stretch of the document for ``replacements`` of the turn.
+
+        They are in order and do not overlap.
+        """
         end = self.start + len(self.piece.text)
         parts: list[tuple[int, int, str]] = []
-        for r in replacements:
-            if r.start < end and r.end > self.start:
-                left, right = max(r.start, self.start), min(r.end, end)
-                text = r.text[left - r.start : right - r.start] if r.is_aligned else r.text
-                parts.append((left - self.start, right - self.start, text))
+        for r in _between(replacements, self.start, end):
+            left, right = max(r.start, self.start), min(r.end, end)
+            text = r.text[left - r.start : right - r.start] if r.is_aligned else r.text
+            parts.append((left - self.start, right - self.start, text))
         if not parts:
             return
         if self.piece.encoding in _WHOLE:
@@ -146,10 +150,20 @@ class Cell:
             return
         for left, right, text in parts:
             written = _encoded(text, self.piece.encoding)
-            for run in self.piece.runs:
-                if run.start < right and run.end > left:
-                    yield *run.raw(left, right), written
-                    written = ""
+            for run in _between(self.piece.runs, left, right):
+                yield *run.raw(left, right), written
+                written = ""
+
+
+_Stretch = TypeVar("_Stretch", Run, Replacement)
+
+
+def _between(stretches: Sequence[_Stretch], start: int, end: int) -> Iterator[_Stretch]:
+    """Those of ``stretches``, in order and without overlap, that touch ``[start, end)``."""
+    position = bisect_right(stretches, start, key=lambda stretch: stretch.end)
+    while position < len(stretches) and stretches[position].start < end:
+        yield stretches[position]
+        position += 1
 
 
 def _encoded(text: str, encoding: Encoding) -> str:
@@ -397,18 +411,18 @@ def mirror(pieces: Sequence[Piece], regions: Sequence[Region]) -> list[list[Regi
     Case and white space do not count. The pieces become further places of the text, so that it is
     redacted alike to the letter.
     """
-    there = [(index, at) for index, piece in enumerate(pieces) for at in _solid(piece.text)]
-    wanted = [
-        (region.draft, region.start + at)
-        for region in regions
-        for at in _solid(region.draft.text[region.start : region.end])
-    ]
-    if not there or len(there) != len(wanted):
-        return None
-    if any(
-        fold(pieces[index].text[at]) != fold(draft.text[place])
-        for (index, at), (draft, place) in zip(there, wanted, strict=True)
-    ):
+    there: list[tuple[int, int]] = []
+    wanted: list[tuple[Draft, int]] = []
+    for here, target in zip_longest(_letters_of(pieces), _places_in(regions)):
+        if here is None or target is None:
+            return None
+        index, at = here
+        draft, place = target
+        if fold(pieces[index].text[at]) != fold(draft.text[place]):
+            return None
+        there.append(here)
+        wanted.append(target)
+    if not there:
         return None
     found: list[list[Region]] = [[] for _ in pieces]
     position = 0
@@ -429,8 +443,19 @@ def mirror(pieces: Sequence[Piece], regions: Sequence[Region]) -> list[list[Regi
     return found
 
 
-def _solid(text: str) -> list[int]:
-    return [at for at, character in enumerate(text) if not character.isspace()]
+def _letters_of(pieces: Sequence[Piece]) -> Iterator[tuple[int, int]]:
+    """Index of the piece and place in it of each character that is no white space."""
+    for index, piece in enumerate(pieces):
+        for at, character in enumerate(piece.text):
+            if not character.isspace():
+                yield index, at
+
+
+def _places_in(regions: Sequence[Region]) -> Iterator[tuple[Draft, int]]:
+    for region in regions:
+        for place in range(region.start, region.end):
+            if not region.draft.text[place].isspace():
+                yield region.draft, place
 
 
 def _mirror_cell(piece: Piece, text: str, there: list[int], wanted: list[int]) -> Cell:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from qa_monitor.calls import EntityType, Role
 from qa_monitor.redaction.calltext import fold
@@ -97,7 +98,12 @@ def read_structure(content: str, root: Node) -> list[CallDraft]:
 
 
 def _plain_key(key: Piece) -> str:
-    return re.sub(r"[^a-z0-9]", "", key.text.lower())
+    return _plain(key.text)
+
+
+@lru_cache(maxsize=512)
+def _plain(key: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", key.lower())
 
 
 def _children(node: Node) -> Iterator[tuple[str, Node]]:
@@ -123,7 +129,7 @@ def _holds_conversation(node: Node, key: str) -> bool:
 
 def _is_conversation(node: Node, key: str) -> bool:
     """Whether ``node`` is a list of what was said, one entry after another."""
-    entries = [item for item in node.items if _entry_text(item) is not None]
+    entries = [item for item in node.items if _entry_text(item) or _has_words(item)]
     if not entries or key in _WORD_LISTS or 2 * len(entries) < len(node.items):
         return False
     if not key or key in _CONVERSATIONS:
@@ -141,6 +147,10 @@ def _entry_text(node: Node) -> Node | None:
             inner = next(iter(value.items), value)
             return _entry_text(inner)
     return None
+
+
+def _has_words(node: Node) -> bool:
+    return any(key in _WORD_LISTS and value.items for key, value in _children(node))
 
 
 # --- one call ------------------------------------------------------------------------------------
@@ -173,7 +183,7 @@ class _CallReader:
         """Take in ``node``, the value of ``key`` as it is written."""
         if id(node) in self._seen:
             return
-        plain = re.sub(r"[^a-z0-9]", "", key.lower())
+        plain = _plain(key)
         if node.kind == "string":
             self._text(node, key)
         elif node.kind == "number":
@@ -227,6 +237,8 @@ class _CallReader:
         return None
 
     def _member(self, owner: Node, key: Piece, value: Node) -> None:
+        if id(value) in self._seen:
+            return
         plain = _plain_key(key)
         words = self._word_list(value, id(owner)) if plain in _WORD_LISTS else None
         if words is not None:
@@ -256,7 +268,8 @@ class _CallReader:
         for entry in node.items:
             text = _entry_text(entry)
             if text is None or text.piece is None:
-                self.visit(entry, "")
+                if not (is_first and self._say_words(entry)):
+                    self.visit(entry, "")
                 continue
             label, role = self._speaker(entry)
             self._seen.add(id(text))
@@ -318,11 +331,14 @@ class _CallReader:
             self._speaker(item)
             words.pieces.append(main.piece)
             words.shadows.append(list(_shadows(item, main)))
-        is_spaced = any(piece.text.startswith(" ") for piece in words.pieces[1:])
         is_letters = all(len(piece.text) <= 1 for piece in words.pieces)
+        is_spaced = any(piece.text[:1].isspace() for piece in words.pieces[1:])
+        before = ""
         for piece in words.pieces:
-            has_gap = piece.text.startswith(" ") if is_spaced else not is_letters
-            words.joints.append(" " if has_gap else "")
+            # Where some words come with their space, those without go on with the last.
+            has_gap = piece.text[:1].isspace() or before[-1:].isspace()
+            words.joints.append(" " if has_gap or not (is_spaced or is_letters) else "")
+            before = piece.text
         return words
 
     # --- one text told several times -------------------------------------------------------------
@@ -354,19 +370,43 @@ class _CallReader:
         own = self._regions.get(words.owner, ())
         found = mirror(words.pieces, own) or mirror(words.pieces, whole)
         if found is None:
-            draft = Draft()
-            found = []
-            for piece, joint in zip(words.pieces, words.joints, strict=True):
-                start = len(draft.text)
-                draft.add(piece, joint=joint)
-                found.append([Region(draft, start, len(draft.text))])
+            draft, found = _written_out(words)
             region = self._call.put_beside(draft)
             if region is not None and region.draft is not draft:
                 found = [[Region(region.draft, r.start, r.end) for r in places] for places in found]
-        for places, shadows in zip(found, words.shadows, strict=True):
-            for node, encoding in shadows:
-                for place in places:
-                    _shade(node, place, encoding if len(places) == 1 else Encoding.JSON_CODE)
+        _shade_words(words, found)
+
+    def _say_words(self, entry: Node) -> bool:
+        """Whether ``entry`` tells what was said, and by whom, in words alone; then it is said."""
+        for key, value in entry.members:
+            words = self._word_list(value, id(entry)) if _plain_key(key) in _WORD_LISTS else None
+            if words is not None and any(k in _SPEAKERS for k, _ in _children(entry)):
+                draft, found = _written_out(words)
+                draft.label, draft.role = self._speaker(entry)
+                self._call.said.append(draft)
+                _shade_words(words, found)
+                self._seen.add(id(value))
+                self.visit(entry, "")
+                return True
+        return False
+
+
+def _written_out(words: _Words) -> tuple[Draft, list[list[Region]]]:
+    """A turn of ``words``, and where each of them stands in it."""
+    draft = Draft()
+    found: list[list[Region]] = []
+    for piece, joint in zip(words.pieces, words.joints, strict=True):
+        start = len(draft.text)
+        draft.add(piece, joint=joint)
+        found.append([Region(draft, start, len(draft.text))])
+    return draft, found
+
+
+def _shade_words(words: _Words, found: Sequence[Sequence[Region]]) -> None:
+    for places, shadows in zip(found, words.shadows, strict=True):
+        for node, encoding in shadows:
+            for place in places:
+                _shade(node, place, encoding if len(places) == 1 else Encoding.JSON_CODE)
 
 
 def _is_machine(text: str) -> bool:
