@@ -9,7 +9,14 @@ from qa_monitor.calls import EntityType, Role
 from qa_monitor.redaction.calltext import CallText
 from qa_monitor.redaction.settings import RecognizerSettings
 
-__all__ = ["Cue", "Expectation", "asked_for", "expectations", "find_cues"]
+__all__ = [
+    "Cue",
+    "Expectation",
+    "answering_turns",
+    "asked_for",
+    "expectations",
+    "find_cues",
+]
 
 _REACH_BACK_TURNS = 4
 _REACH_TOKENS = 24
@@ -79,6 +86,17 @@ def asked_for(call: CallText, turn: int) -> frozenset[EntityType]:
     if _ASKS.search(call.folded, start, end) is None:
         return frozenset()
     return frozenset(t for t, pattern in _NARROW.items() if pattern.search(call.folded, start, end))
+
+
+def answering_turns(call: CallText, cues: list[list[Cue]]) -> list[int]:
+    """The turns before which the other speaker asked for a value of any type."""
+    return [
+        turn
+        for turn in range(1, len(cues))
+        if cues[turn - 1]
+        and not call.is_same_speaker(turn - 1, turn)
+        and _ASKS.search(call.folded, call.turn_starts[turn - 1], call.turn_ends[turn - 1])
+    ]
 
 
 def expectations(call: CallText, cues: list[list[Cue]], first: int, last: int) -> list[Expectation]:

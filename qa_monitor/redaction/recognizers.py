@@ -23,7 +23,7 @@ from qa_monitor.calls import EntityType
 from qa_monitor.redaction.ages import find_ages
 from qa_monitor.redaction.calltext import CallText, Found
 from qa_monitor.redaction.dates import find_dates
-from qa_monitor.redaction.expectation import Cue, expectations, find_cues
+from qa_monitor.redaction.expectation import Cue, answering_turns, expectations, find_cues
 from qa_monitor.redaction.identifiers import find_identifiers
 from qa_monitor.redaction.model_names import is_known_word, plausible_entity
 from qa_monitor.redaction.names import find_introduced_names, find_unknown_names
@@ -239,10 +239,11 @@ def _from_tagger(artifacts: CallArtifacts, settings: RecognizerSettings) -> list
         return []
     call, cues = artifacts.call, artifacts.cues
     found: list[Found] = []
-    for f in find_tagged(call, artifacts.tags):
+    for f in find_tagged(call, artifacts.tags, answering_turns(call, cues)):
         if is_known_word(call, settings, f):
             continue
-        likely = f if f.score >= _SURE_SCORE else plausible_entity(call, cues, settings, f)
+        is_sure = f.score >= _SURE_SCORE or f.entity_type is EntityType.DATE
+        likely = f if is_sure else plausible_entity(call, cues, settings, f)
         if likely is not None:
             indices = call.tokens_between(likely.start, likely.end)
             expected = expectations(call, cues, indices.start, indices.stop - 1)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.ages import is_told_age
 from qa_monitor.redaction.calltext import CallText, Found
-from qa_monitor.redaction.spoken import FILLERS
+from qa_monitor.redaction.spoken import FILLERS, find_runs
 from qa_monitor.redaction.tagger import LABELS, TagProbabilities
 
 __all__ = ["find_tagged", "without_denied"]
@@ -20,8 +21,18 @@ _SEED = 0.5
 """A token this likely begins a span ..."""
 _JOIN = 0.3
 """... which goes on over tokens this likely."""
-_GAP_WORDS = FILLERS | set(", - . / – — ' ( ) dash hyphen and then".split())
+_ASKED_SEED = 0.1
+"""In the answer to a question for a value a token this likely is enough ..."""
+_RUN_SEED = 0.2
+"""... and in digits or letters said one after another, one of this likelihood for them all."""
+_GAP_WORDS = FILLERS | set(", - . / – — ' ( ) dash hyphen".split())
+# "four four and then nine" is one code, "Maria and Tom" are two people.
+_CODE_JOINTS = frozenset({"and", "then"})
+_NO_CODES = frozenset(
+    {EntityType.PERSON, EntityType.ORGANIZATION, EntityType.LOCATION, EntityType.DATE}
+)
 _LONGEST_GAP = 3
+_SHORTEST_DIGITS, _SHORTEST_SPELLING = 2, 3
 
 # Below this no token of a rule's finding may lie, or the finding is dropped: a capital alone is a
 # weak reason, a written e-mail address none to doubt.
@@ -39,24 +50,28 @@ _DENIED_BELOW = {
 }
 
 
-def find_tagged(call: CallText, tags: TagProbabilities) -> list[Found]:
-    """The spans that the tagger finds by itself."""
-    phi = tags.phi
+def find_tagged(
+    call: CallText, tags: TagProbabilities, answers: Collection[int] = ()
+) -> list[Found]:
+    """The spans that the tagger finds by itself; ``answers`` are turns that were asked a value."""
+    kinds = tags.types()
+    seeds, joins = _likely(call, tags, answers)
     found: list[Found] = []
     for indices in call.turn_tokens:
         position = indices.start
         while position < indices.stop:
-            if phi[position] < _SEED:
+            if not seeds[position]:
                 position += 1
                 continue
             first = position
-            while first > indices.start and phi[first - 1] >= _JOIN:
+            while first > indices.start and joins[first - 1]:
                 first -= 1
             last = position
             while True:
-                while last + 1 < indices.stop and phi[last + 1] >= _JOIN:
+                while last + 1 < indices.stop and joins[last + 1]:
                     last += 1
-                following = _over_gap(call, phi, last, indices.stop)
+                is_code = kinds[last] not in _NO_CODES
+                following = _over_gap(call, seeds, last, indices.stop, is_code=is_code)
                 if following is None:
                     break
                 last = following
@@ -65,12 +80,36 @@ def find_tagged(call: CallText, tags: TagProbabilities) -> list[Found]:
     return found
 
 
-def _over_gap(call: CallText, phi: np.ndarray, last: int, stop: int) -> int | None:
+Booleans = npt.NDArray[np.bool_]
+
+
+def _likely(
+    call: CallText, tags: TagProbabilities, answers: Collection[int]
+) -> tuple[Booleans, Booleans]:
+    """For each token whether a span may begin with it, and whether one may go on over it."""
+    phi = tags.phi
+    seeds = phi >= _SEED
+    joins = phi >= _JOIN
+    for turn in answers:
+        indices = call.turn_tokens[turn]
+        seeds[indices.start : indices.stop] = phi[indices.start : indices.stop] >= _ASKED_SEED
+    for run in find_runs(call):
+        if run.digits < _SHORTEST_DIGITS and run.letters < _SHORTEST_SPELLING:
+            continue
+        if phi[run.first : run.last + 1].max() >= _RUN_SEED:
+            seeds[run.first : run.last + 1] = True
+    return seeds, joins | seeds
+
+
+def _over_gap(
+    call: CallText, seeds: Booleans, last: int, stop: int, *, is_code: bool
+) -> int | None:
     """The next sure token, if only pauses and fillers lie between."""
     for following in range(last + 1, min(stop, last + 2 + _LONGEST_GAP)):
-        if phi[following] >= _SEED:
+        if seeds[following]:
             return following
-        if call.tokens[following].norm not in _GAP_WORDS:
+        word = call.tokens[following].norm
+        if word not in _GAP_WORDS and not (is_code and word in _CODE_JOINTS):
             return None
     return None
 
