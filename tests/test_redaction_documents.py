@@ -350,6 +350,7 @@ def test_srt_without_a_cue_is_refused_and_as_text_any_text_is_taken() -> None:
         ("[10:32] m.lopez@example.org: ", "[10:32] <EMAIL_1>: "),
         ("( 1m 2s ) Maria: ", "( 1m 2s ) <PERSON_1>: "),
         ("10:32:15 From Maria Lopez to Everyone: ", "10:32:15 From <PERSON_1> to Everyone: "),
+        ("[10:32] maria 0142: ", "[10:32] <PERSON_1>: "),
         ("[10:32] Agent: ", "[10:32] Agent: "),
         ("[10:32] SPEAKER_01: ", "[10:32] SPEAKER_01: "),
         ("[10:32] Speaker B (caller): ", "[10:32] Speaker B (caller): "),
@@ -666,6 +667,7 @@ def test_words_are_put_to_the_text_beside_them_and_not_to_its_twin(
         ("email", "g@example.org", "<EMAIL_1>"),
         ("age", 93, "<AGE_1>"),
         ("ip_address", "10.20.30.40", "<IP_1>"),
+        ("from", 16175550142, "<PHONE_1>"),
     ],
 )
 def test_a_field_that_tells_phi_is_redacted_whatever_the_redactor_finds(
@@ -827,9 +829,11 @@ def shape(value: Any) -> Any:
 def hidden(value: Any, path: Sequence[int]) -> Any:
     """``value`` with the canary in one of its texts, or as a text beside it."""
     match value:
-        case str():
-            at = path[0] % (len(value) + 1) if path else 0
+        case str() if path:
+            at = path[0] % (len(value) + 1)
             return f"{value[:at]} {CANARY} {value[at:]}"
+        case str():
+            return CANARY
         case list() if value and path:
             at = path[0] % len(value)
             return [hidden(v, path[1:]) if i == at else v for i, v in enumerate(value)]

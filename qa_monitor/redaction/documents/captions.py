@@ -276,7 +276,7 @@ class _Reader:
 
     def _voice(self, tag: re.Match[str]) -> Piece:
         start, end = tag.span("voice")
-        (part,) = self._parts(Line(0, start, self._content[start:end]))
+        (part,) = self._parts(Line(start, self._content[start:end]))
         return part.piece
 
     def _led(self, part: _Part, times: Counter[str]) -> tuple[Piece, str | None, bool]:

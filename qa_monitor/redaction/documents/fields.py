@@ -101,6 +101,8 @@ _ANY_NUMBER = frozenset(
     {EntityType.PHONE, EntityType.FAX, EntityType.SSN, EntityType.IP, EntityType.LOCATION}
 )
 _SMALLEST_ID = 1000
+_SMALLEST_PHONE = 1_000_000
+_PARTIES = frozenset("from to caller callee customer patient contact speaker user".split())
 _LONGEST_NAME = 60
 _LONGEST_NUMBER = 40
 _FEWEST_DIGITS = 3
@@ -202,10 +204,12 @@ def _could_name(value: str, longest: int) -> bool:
 def told_number(key: str, number: str) -> Told | None:
     """What field ``key`` tells of the JSON number ``number``; ``None``: it may stay."""
     entity_type = _type_of(key)
-    if entity_type is None or entity_type not in _DIGITAL | {EntityType.LOCATION}:
-        return None
     words = _key_words(key).split()
     value = abs(float(number))
+    if value >= _SMALLEST_PHONE and _PARTIES.intersection(words[-1:]):
+        return Told(EntityType.PHONE, _RECOGNIZER, "phone: ")
+    if entity_type is None or entity_type not in _DIGITAL | {EntityType.LOCATION}:
+        return None
     if entity_type is EntityType.AGE:
         is_told = value > _OLDEST_TOLD_AGE
     elif entity_type is EntityType.DATE:

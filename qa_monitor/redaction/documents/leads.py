@@ -131,9 +131,9 @@ def name_in(label: str) -> tuple[int, int] | None:
         letters = [m for m in words if len(m.group()) > 1]
         return None if letters or len(words) <= 1 else (words[0].start(), words[-1].end())
     start, end = strange[0].start(), strange[-1].end()
-    # A single letter beside a name is an initial; marks glued to a name belong to it.
+    # A letter beside a name is an initial, digits are a part of it; marks glued to it belong to it.
     for match in words:
-        if len(match.group()) == 1 and match.group().isalpha():
+        if len(match.group()) == 1 or match.group().isdecimal():
             start, end = min(start, match.start()), max(end, match.end())
     while start > 0 and not label[start - 1].isspace() and label[start - 1] not in "([{<\"'":
         start -= 1

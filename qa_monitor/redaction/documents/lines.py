@@ -10,16 +10,10 @@ from dataclasses import dataclass, field
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.calltext import fold
 from qa_monitor.redaction.documents.fields import is_form_label, told_by_field
-from qa_monitor.redaction.documents.leads import (
-    CLOCK,
-    DATE,
-    LABEL,
-    is_name,
-    name_in,
-)
+from qa_monitor.redaction.documents.leads import CLOCK, DATE, LABEL, is_name, name_in
 from qa_monitor.redaction.documents.parts import CallDraft, Piece, Told
 
-__all__ = ["Line", "lines_of", "looks_like_chat", "read_chat", "read_text"]
+__all__ = ["STAMP_DATE", "Line", "lines_of", "looks_like_chat", "read_chat", "read_text"]
 
 STAMP_DATE = Told(EntityType.DATE, "time_stamp", "The date is ", ".")
 """How the date of a time stamp is told."""
@@ -63,9 +57,8 @@ _DATES = ("inside", "inside_behind", "bare", "bare_behind", "alone")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a text without its end; ``start`` in the text, ``number`` from 1."""
+    """A line of a text, without its end; ``start`` in the text."""
 
-    number: int
     start: int
     text: str = field(repr=False)
 
@@ -73,8 +66,8 @@ class Line:
 def lines_of(content: str) -> Iterator[Line]:
     """The lines of ``content``, however they end."""
     start = 0
-    for number, line in enumerate(content.splitlines(keepends=True), start=1):
-        yield Line(number, start, line.rstrip("\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029"))
+    for line in content.splitlines(keepends=True):
+        yield Line(start, line.rstrip("\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029"))
         start += len(line)
 
 

@@ -63,7 +63,8 @@ _SPECIAL_TOKEN = re.compile(r"\[_(?:[A-Z]{2,6}_|TT_\d+)\]|<\|[a-z0-9_.]*\|>")
 _SENTENCE_END = (".", "?", "!", "…", '."', '?"')
 
 _STAMP = re.compile(
-    rf"\s*(?:(?P<with_time>{DATE}|\d{{8}})(?:,?\s+(?:at\s+)?|T)(?:{CLOCK}|\d{{6}}Z?)"
+    rf"\s*(?:(?P<with_time>{DATE})(?:,?\s+(?:at\s+)?|T){CLOCK}"
+    r"|(?P<compact>\d{8})T\d{6}Z?"
     r"|(?P<alone>\d{4}-\d{2}-\d{2}|\d{1,2}[/-]\d{1,2}[/-](?:\d{4}|\d{2})|\d{2}\.\d{2}\.\d{4}"
     r"|<DATE_\d+>))\s*",
     re.IGNORECASE,
@@ -74,7 +75,7 @@ _TIME = re.compile(
 )
 _MACHINE = re.compile(
     r"[a-z]{2}(?:-[A-Z]{2})?|(?:application|audio|video|text|image)/[a-z0-9.+-]+"
-    r"|(?:in|out)bound|stereo|mp3|wav|flac|ogg|opus|m4a|webm|json|utf-?8"
+    r"|(?:in|out)bound|stereo|punct(?:uation)?|pronunciation|mp3|wav|flac|ogg|opus|m4a|webm|json|utf-?8"
 )
 
 # "agent-02", "SPEAKER_00"
@@ -202,8 +203,7 @@ class _CallReader:
         if piece is None or not text.strip():
             return
         if stamp := _STAMP.fullmatch(text):
-            group = "alone" if stamp["alone"] else "with_time"
-            self._call.tell(piece.cut(*stamp.span(group)), STAMP_DATE)
+            self._call.tell(piece.cut(*stamp.span(str(stamp.lastgroup))), STAMP_DATE)
             return
         told = told_by_field(key, text)
         if not (told and told.is_sure) and (_TIME.fullmatch(text) or _is_machine(text)):
@@ -328,7 +328,6 @@ class _CallReader:
                 return None
             if _SPECIAL_TOKEN.fullmatch(main.text):
                 continue
-            self._speaker(item)
             words.pieces.append(main.piece)
             words.shadows.append(list(_shadows(item, main)))
         is_letters = all(len(piece.text) <= 1 for piece in words.pieces)
@@ -339,6 +338,12 @@ class _CallReader:
             has_gap = piece.text[:1].isspace() or before[-1:].isspace()
             words.joints.append(" " if has_gap or not (is_spaced or is_letters) else "")
             before = piece.text
+        for item in node.items:
+            self._keys(item)
+            self._speaker(item)
+            for key, value in item.members:
+                if _plain_key(key) in _KINDS:
+                    self.visit(value, key.text)
         return words
 
     # --- one text told several times -------------------------------------------------------------
@@ -378,12 +383,15 @@ class _CallReader:
 
     def _say_words(self, entry: Node) -> bool:
         """Whether ``entry`` tells what was said, and by whom, in words alone; then it is said."""
+        if not any(key in _SPEAKERS for key, _ in _children(entry)):
+            return False
         for key, value in entry.members:
             words = self._word_list(value, id(entry)) if _plain_key(key) in _WORD_LISTS else None
-            if words is not None and any(k in _SPEAKERS for k, _ in _children(entry)):
+            if words is not None:
                 draft, found = _written_out(words)
                 draft.label, draft.role = self._speaker(entry)
-                self._call.said.append(draft)
+                if draft.text:
+                    self._call.said.append(draft)
                 _shade_words(words, found)
                 self._seen.add(id(value))
                 self.visit(entry, "")
