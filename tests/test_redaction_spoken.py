@@ -11,7 +11,6 @@ from qa_monitor.redaction.ages import find_ages
 from qa_monitor.redaction.calltext import CallText, fold
 from qa_monitor.redaction.dates import find_dates
 from qa_monitor.redaction.expectation import find_cues
-from qa_monitor.redaction.settings import load_settings
 from qa_monitor.redaction.spoken import find_runs
 from qa_monitor.redaction.web import find_web_addresses
 
@@ -104,7 +103,7 @@ def test_dates_are_found_whole_and_nothing_else(text: str, dates: list[str]) -> 
 )
 def test_addresses_read_out_are_found_whole(text: str, addresses: list[str] | None) -> None:
     read = call(text)
-    found = find_web_addresses(read, find_cues(read, load_settings()))
+    found = find_web_addresses(read, find_cues(read))
     expected = [text] if addresses is None else addresses
     assert [read.text[f.start : f.end] for f in found] == expected
 
@@ -122,7 +121,7 @@ def test_addresses_read_out_are_found_whole(text: str, addresses: list[str] | No
     ],
 )
 def test_only_people_over_89_have_a_telling_age(text: str, is_age: bool) -> None:
-    found = find_ages(call(text), load_settings())
+    found = find_ages(call(text))
     assert [f.entity_type for f in found] == ([EntityType.AGE] if is_age else [])
 
 

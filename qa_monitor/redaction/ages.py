@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.calltext import CallText, Found
-from qa_monitor.redaction.settings import RecognizerSettings
-from qa_monitor.redaction.spoken import FILLERS, number_at
+from qa_monitor.redaction.spoken import number_at
 
 __all__ = ["find_ages", "is_told_age"]
 
 RECOGNIZER = "spoken_ages"
 
-_ASKS_AGE = re.compile(r"\bhow old\b|\bage\b")
 _LOWEST, _HIGHEST = 90, 119
-_PEOPLE = frozenset(
-    "i he she who mother father mom mum dad mama papa daddy grandma grandpa grandmother "
-    "grandfather nana "
-    "granny husband wife aunt uncle patient they sister brother mother's nan gran momma lady "
-    "woman man".split()
-)
-_SUBJECTS = frozenset(
-    "i'm he's she's who's im hes shes mom's mum's dad's mother's father's i".split()
-)
-_VERBS = frozenset("is was turned turning turns be being at aged age am are turn makes".split())
-_SOFTENERS = FILLERS | frozenset(
-    "almost nearly about only already now just like around gonna going to me her him you on".split()
-)
 
 
-def find_ages(call: CallText, settings: RecognizerSettings) -> list[Found]:
+def find_ages(call: CallText) -> list[Found]:
     """Ages from 90 on, told by "years old" after or a person before the number."""
     found: list[Found] = []
     for turn, indices in enumerate(call.turn_tokens):
@@ -41,7 +25,7 @@ def find_ages(call: CallText, settings: RecognizerSettings) -> list[Found]:
             if end is None:
                 position += 1
                 continue
-            context = _context(call, position, end, turn, settings)
+            context = _context(call, position, end, turn)
             if context is not None:
                 found.append(
                     Found(
@@ -92,23 +76,22 @@ def _is_asked(call: CallText, turn: int) -> bool:
     if turn == 0:
         return False
     start, end = call.turn_starts[turn - 1], call.turn_ends[turn - 1]
-    return _ASKS_AGE.search(call.folded, start, end) is not None
+    return call.locale.ages.asking.search(call.folded, start, end) is not None
 
 
-def _context(
-    call: CallText, first: int, end: int, turn: int, settings: RecognizerSettings
-) -> str | None:
+def _context(call: CallText, first: int, end: int, turn: int) -> str | None:
+    words, fillers = call.locale.ages, call.locale.talk.fillers
     position = end
     if call.norm(position, turn) == "-":
         position += 1
-    if call.norm(position, turn) in {"year", "years", "yrs", "yr"}:
+    if call.norm(position, turn) in words.years:
         after = call.norm(position + 1, turn)
         if after == "-":
             after = call.norm(position + 2, turn)
-        return "words after" if after in {"old", "young", "of"} else None
+        return "words after" if after in words.after_years else None
     after = call.norm(position, turn)
     if (
-        after in settings.units_after
+        after in call.locale.quantities.after
         or after in {"%", "°"}
         or after.isdecimal()
         or (number_at(call, position, turn) is not None)
@@ -119,34 +102,18 @@ def _context(
     if _is_asked(call, turn) and not after[0].isalnum():
         return "question before"
     back = first - 1
-    if call.norm(back, turn) == "," and not after[0].isalnum():
+    is_apart = call.norm(back, turn) == "," and not after[0].isalnum()
+    if is_apart and call.norm(back - 1, turn) in words.people:
         # "my mother, ninety two, ..."
-        told = call.norm(back - 1, turn)
-        if told in _PEOPLE and told not in {"i", "he", "she", "who", "they"}:
-            return "words before"
-    while call.norm(back, turn) in _SOFTENERS:
-        back -= 1
-    before = call.norm(back, turn)
-    if before in _SUBJECTS:
         return "words before"
-    if before in _VERBS:
+    while (before := call.norm(back, turn)) in words.softeners or before in fillers:
+        back -= 1
+    if before in words.subjects or before in words.sure_verbs:
+        return "words before"
+    if before in words.verbs:
         subject = call.norm(back - 1, turn)
-        if subject in {
-            "will",
-            "be",
-            "'ll",
-            "just",
-            "has",
-            "have",
-            "that",
-            "which",
-            "gonna",
-            "to",
-            "is",
-        }:
+        if subject in words.auxiliaries:
             subject = call.norm(back - 2, turn)
-        if before in {"aged", "turned", "turning", "turns", "turn", "makes"}:
-            return "words before"
-        if before == "age" or subject in _PEOPLE | {"i'll", "he'll", "she'll"} | _SUBJECTS:
+        if before in words.age or subject in words.aged:
             return "words before"
     return None

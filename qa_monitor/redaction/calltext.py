@@ -5,32 +5,30 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from qa_monitor.calls import Dialogue, EntityType, Role
+from qa_monitor.redaction.locales import Locale, default_locale
+from qa_monitor.redaction.vocabulary import fold
 
 __all__ = ["PLACEHOLDER", "CallText", "Found", "Token", "fold"]
 
 PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]*_\d+>")
 _CASED_WORDS = 4
-_TOKEN = re.compile(
-    rf"{PLACEHOLDER.pattern}"
-    r"|\d+(?:st|nd|rd|th)(?![a-z])"
-    r"|\d+"
-    r"|[^\W\d_]+(?:['’][^\W\d_]+)*"
-    r"|\S",
-    re.IGNORECASE,
-)
 
 
-def fold(text: str) -> str:
-    """``text`` as it is compared: lower-case, typewriter apostrophes; the same length."""
-    lowered = text.lower()
-    if len(lowered) != len(text):
-        # A few capitals (such as the dotted I of Turkish) grow when lowered; offsets must not move.
-        lowered = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
-    return lowered.replace("’", "'")
+@cache
+def _token_pattern(ordinal_endings: frozenset[str]) -> re.Pattern[str]:
+    endings = "|".join(map(re.escape, sorted(ordinal_endings))) or "(?!)"
+    return re.compile(
+        rf"{PLACEHOLDER.pattern}"
+        rf"|\d+(?:{endings})(?![a-z])"
+        r"|\d+"
+        r"|[^\W\d_]+(?:['’][^\W\d_]+)*"
+        r"|\S",
+        re.IGNORECASE,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +72,13 @@ class Found:
 
 
 class CallText:
-    """The turns of a call joined by line breaks, with tokens and the way back to each turn."""
+    """The turns of a call joined by line breaks, with tokens and the way back to each turn.
 
-    def __init__(self, dialogue: Dialogue) -> None:
+    ``locale`` holds the words it is read with; those that the product comes with when not given.
+    """
+
+    def __init__(self, dialogue: Dialogue, locale: Locale | None = None) -> None:
+        self.locale = locale or default_locale()
         texts = [turn.text for turn in dialogue.turns]
         self.text = "\n".join(texts)
         self.views: dict[str, Any] = {}
@@ -106,9 +108,10 @@ class CallText:
     def tokens(self) -> list[Token]:
         """All tokens in order; none crosses its turn."""
         tokens: list[Token] = []
+        pattern = _token_pattern(self.locale.numbers.ordinal_endings)
         for turn, (start, end) in enumerate(zip(self.turn_starts, self.turn_ends, strict=True)):
             previous_end = -1
-            for match in _TOKEN.finditer(self.text, start, end):
+            for match in pattern.finditer(self.text, start, end):
                 tokens.append(
                     Token(
                         text=match.group(),

@@ -13,8 +13,6 @@ __all__ = ["CanonicalValues"]
 
 _TEXTUAL = frozenset({EntityType.ORGANIZATION, EntityType.EMAIL, EntityType.URL})
 _WEB = frozenset({EntityType.EMAIL, EntityType.URL})
-# What the marks of an address are called when it is read out.
-_MARK_WORDS = frozenset("at dot point period underscore dash hyphen slash".split())
 
 
 class CanonicalValues:
@@ -32,8 +30,10 @@ class CanonicalValues:
             return self._name(indices)
         if found.entity_type in _TEXTUAL:
             text = re.sub(r"[\W_]+", " ", fold(call.text[found.start : found.end])).strip()
-            is_web = found.entity_type in _WEB
-            return " ".join(w for w in text.split() if not (is_web and w in _MARK_WORDS))
+            if found.entity_type not in _WEB:
+                return text
+            web = call.locale.web
+            return " ".join(w for w in text.split() if w not in web.joints and w not in web.at)
         return found.value or self._characters(indices)
 
     def value_between(self, start: int, end: int, entity_type: EntityType) -> str:
@@ -61,7 +61,9 @@ class CanonicalValues:
             if date.value and date.start < end and date.end > start:
                 return date.value
         run = self._runs.get(self._call.tokens_between(start, end).start)
-        return spoken_numeric_date(run) if run is not None else None
+        if run is None:
+            return None
+        return spoken_numeric_date(run, is_day_first=self._call.locale.dates.is_day_first)
 
     def _characters(self, indices: range) -> str:
         pieces: list[str] = []
@@ -73,7 +75,7 @@ class CanonicalValues:
                 position = run.last + 1
                 continue
             word = self._call.tokens[position].norm
-            if word.isalnum() and word != "the":
+            if word.isalnum() and word not in self._call.locale.talk.definite_article:
                 pieces.append(word)
             position += 1
         return " ".join(pieces)

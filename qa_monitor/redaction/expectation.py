@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from qa_monitor.calls import EntityType, Role
 from qa_monitor.redaction.calltext import CallText
-from qa_monitor.redaction.settings import RecognizerSettings
 
 __all__ = [
     "Cue",
@@ -21,12 +19,6 @@ __all__ = [
 _REACH_BACK_TURNS = 4
 _REACH_TOKENS = 24
 _REACH_AFTER_TOKENS = 6
-_ASKS = re.compile(
-    r"\?|\b(?:what(?:'s| is| was)|which|who(?:'s| is| am| have|'ve)?|can i|could i|may i|can you"
-    r"|could you|would you|i(?:'ll)? need|i'll just need|give me|tell me|verify|confirm|spell"
-    r"|how do you|do you have|have you got|let me get|let me have|and the|and your|your|need"
-    r"|read me|starting with|can we|take)\b"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +40,13 @@ class Expectation:
     reason: str
 
 
-def find_cues(call: CallText, settings: RecognizerSettings) -> list[list[Cue]]:
+def find_cues(call: CallText) -> list[list[Cue]]:
     """The cues of each turn, in order; where several overlap, the longest."""
     by_turn: list[list[Cue]] = []
     for turn, (start, end) in enumerate(zip(call.turn_starts, call.turn_ends, strict=True)):
         cues = [
             Cue(match.start(), match.end(), turn, entity_type)
-            for entity_type, pattern in settings.context
+            for entity_type, pattern in call.locale.cue_patterns
             for match in pattern.finditer(call.folded, start, end)
         ]
         cues.sort(key=lambda cue: (cue.start, -cue.end))
@@ -69,33 +61,31 @@ def find_cues(call: CallText, settings: RecognizerSettings) -> list[list[Cue]]:
     return by_turn
 
 
-# Questions so narrow that any fragment of the right kind answers them.
-_NARROW = {
-    EntityType.DATE: re.compile(r"\bbirth|\bborn\b|\bd[. ]?o[. ]?b\b"),
-    EntityType.LOCATION: re.compile(r"\bpost ?codes?\b|\bpostal\b|\bzip"),
-    EntityType.PERSON: re.compile(r"name\b|\bspell"),
-}
-
-
 def asked_for(call: CallText, turn: int) -> frozenset[EntityType]:
     """What the other speaker asked for just before ``turn``: a birth date, postcode or name."""
     asked = turn - 1
     if asked < 0 or call.is_same_speaker(asked, turn) or call.roles[turn] is Role.AGENT:
         return frozenset()
+    questions = call.locale.questions
     start, end = call.turn_starts[asked], call.turn_ends[asked]
-    if _ASKS.search(call.folded, start, end) is None:
+    if questions.asking.search(call.folded, start, end) is None:
         return frozenset()
-    return frozenset(t for t, pattern in _NARROW.items() if pattern.search(call.folded, start, end))
+    return frozenset(
+        entity_type
+        for entity_type, pattern in questions.narrow_patterns.items()
+        if pattern.search(call.folded, start, end)
+    )
 
 
 def answering_turns(call: CallText, cues: list[list[Cue]]) -> list[int]:
     """The turns before which the other speaker asked for a value of any type."""
+    asking = call.locale.questions.asking
     return [
         turn
         for turn in range(1, len(cues))
         if cues[turn - 1]
         and not call.is_same_speaker(turn - 1, turn)
-        and _ASKS.search(call.folded, call.turn_starts[turn - 1], call.turn_ends[turn - 1])
+        and asking.search(call.folded, call.turn_starts[turn - 1], call.turn_ends[turn - 1])
     ]
 
 
@@ -121,6 +111,7 @@ def expectations(call: CallText, cues: list[list[Cue]], first: int, last: int) -
 
 
 def _from_questions(call: CallText, cues: list[list[Cue]], turn: int) -> list[Expectation]:
+    asking = call.locale.questions.asking
     expected: list[Expectation] = []
     for back in range(1, _REACH_BACK_TURNS + 1):
         asked = turn - back
@@ -128,7 +119,7 @@ def _from_questions(call: CallText, cues: list[list[Cue]], turn: int) -> list[Ex
             break
         if call.is_same_speaker(asked, turn) and back > 2:
             continue
-        asks = _ASKS.search(call.folded, call.turn_starts[asked], call.turn_ends[asked])
+        asks = asking.search(call.folded, call.turn_starts[asked], call.turn_ends[asked])
         strength = (0.8 if asks else 0.5) - 0.12 * (back - 1)
         for rank, cue in enumerate(reversed(cues[asked])):
             expected.append(

@@ -7,7 +7,6 @@ from dataclasses import replace
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.calltext import CallText, Found
 from qa_monitor.redaction.settings import RecognizerSettings
-from qa_monitor.redaction.words import TALK
 
 __all__ = ["extend_codes", "extend_organisations"]
 
@@ -15,7 +14,6 @@ _WORDED = frozenset(
     {EntityType.PERSON, EntityType.ORGANIZATION, EntityType.LOCATION, EntityType.DATE}
 )
 _CODE_MARKS = frozenset("-–_/.#")
-_JOINTS = frozenset("and of & for the at in out".split())
 _LONGEST_NAME = 7
 
 
@@ -59,6 +57,7 @@ def extend_organisations(
     call: CallText, found: list[Found], settings: RecognizerSettings
 ) -> list[Found]:
     """``found`` with companies taken on over capitals: "Front Street Eye" to "... Eye and Ear"."""
+    joints = call.locale.organisations.inner_joints
     covered = {i for f in found for i in call.tokens_between(f.start, f.end)}
     extended: list[Found] = []
     for f in found:
@@ -71,7 +70,9 @@ def extend_organisations(
         last = indices.stop - 1
         while last - indices.start < _LONGEST_NAME:
             following = last + 1
-            while call.norm(following, turn) in _JOINTS and following - last <= 2:
+            while following - last <= 2 and (
+                (word := call.norm(following, turn)) == "&" or word in joints
+            ):
                 following += 1
             if not _is_more_name(call, following, turn, settings) or following in covered:
                 break
@@ -87,7 +88,7 @@ def _is_more_name(call: CallText, index: int, turn: int, settings: RecognizerSet
     token = call.tokens[index]
     return (
         token.is_capitalised
-        and word not in TALK
+        and word not in call.locale.talk.words
         and word not in settings.allowed_words
         and word not in settings.medicines
     )

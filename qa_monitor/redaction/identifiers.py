@@ -7,26 +7,16 @@ from dataclasses import dataclass, field, replace
 
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.calltext import CallText, Found
-from qa_monitor.redaction.dates import MONTHS, find_dates, spoken_numeric_date
+from qa_monitor.redaction.dates import find_dates, spoken_numeric_date
 from qa_monitor.redaction.expectation import Cue, Expectation, asked_for, expectations
 from qa_monitor.redaction.settings import RecognizerSettings
-from qa_monitor.redaction.spoken import (
-    FILLERS,
-    NUMBER_WORDS,
-    ORDINALS,
-    Run,
-    Unit,
-    find_runs,
-    is_written_ordinal,
-)
+from qa_monitor.redaction.spoken import Run, Unit, find_runs
 from qa_monitor.redaction.web import find_web_addresses
-from qa_monitor.redaction.words import is_common
 
 __all__ = ["find_identifiers"]
 
 RECOGNIZER = "spoken_values"
 
-_UK_POSTCODE = re.compile(r"[a-z]{1,2}\d[a-z\d]?\d[a-z]{2}")
 _CODES = frozenset(
     {
         EntityType.MEMBER_ID, EntityType.MRN, EntityType.ACCOUNT, EntityType.OTHER_ID,
@@ -37,22 +27,12 @@ _CONTINUATION_TURNS = 4
 _CONTINUATION_TOKENS = 25
 _CORRECTION_TOKENS = 6
 _LONGEST_NOISE = 3
-# What recognisers write for single letters and pauses.
-_NOISE = FILLERS | frozenset(
-    "and are see sea be bee you why tea for to too of or in eye then oh as end hey they the is a i "
-    "yeah so ok okay , . - am an at".split()
-)
+_NOISE_MARKS = frozenset(",.-")
 # Types whose values are said like a time of day: "expires nine twenty-eight".
 _CLOCK_LIKE = frozenset({EntityType.ACCOUNT, EntityType.OTHER_ID, EntityType.LICENSE})
 _TIMES = re.compile(r"(?:[1-9]|1[0-2])(?:0[0-9]|[1-5][0-9])")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _FEVER = re.compile(r"(?:3[5-9]|4[01]|9[5-9]|10[0-6])\d")
-_AFTER_A_PIECE = frozenset("not yes no right correct at and sorry yeah".split())
-_IDLE = FILLERS | frozenset(
-    "yes yeah yep no okay ok right and then it's its that's is sorry correct so the um well ma'am "
-    "sir please again thank you thanks oh hold on wait one sec minute got it perfect sure alright "
-    "i".split()
-)
 
 
 @dataclass(slots=True)
@@ -90,7 +70,7 @@ def find_identifiers(
     found = [result for _, result in judged if result is not None]
     return [
         *(_with_letter_groups(call, f) for f in found),
-        *_misheard(call, judged, settings),
+        *_misheard(call, judged),
         *_pieces_of_dates(call),
     ]
 
@@ -113,24 +93,29 @@ def _with_letter_groups(call: CallText, found: Found) -> Found:
 
 def _is_letter_group(call: CallText, index: int, turn: int) -> bool:
     word = call.norm(index, turn)
-    return 2 <= len(word) <= 3 and word.isalpha() and word not in FILLERS and not is_common(word)
+    talk = call.locale.talk
+    is_short = 2 <= len(word) <= 3 and word.isalpha()
+    return is_short and word not in talk.fillers and not talk.is_common(word)
 
 
 def _pieces_of_dates(call: CallText) -> list[Found]:
     """Months and ordinals in answers to a question for a birth date, however they are strewn."""
+    dates, numbers = call.locale.dates, call.locale.numbers
     pieces: list[Found] = []
     for turn, indices in enumerate(call.turn_tokens):
         if EntityType.DATE not in asked_for(call, turn):
             continue
         for index in indices:
             word = call.norm(index, turn)
-            is_piece = word in MONTHS or word in ORDINALS or is_written_ordinal(word)
-            if not is_piece or call.norm(index - 1, turn) in {"one", "a", "just", "i"}:
+            is_ordinal = word in numbers.ordinals or numbers.is_written_ordinal(word)
+            if not (is_ordinal or word in dates.months):
+                continue
+            if call.norm(index - 1, turn) in dates.not_before_piece:
                 continue
             following = call.norm(index + 1, turn)
-            if word in {"first", "second", "third"} and following in NUMBER_WORDS:
+            if word in dates.counting_ordinals and following in numbers.said:
                 continue
-            if word in {"may", "mar", "second"} and following in {"i", "we", "you"}:
+            if word in dates.doubtful_pieces and following in call.locale.talk.pronouns:
                 continue
             pieces.append(
                 Found(
@@ -145,10 +130,9 @@ def _pieces_of_dates(call: CallText) -> list[Found]:
     return pieces
 
 
-def _misheard(
-    call: CallText, judged: list[tuple[Run, Found | None]], settings: RecognizerSettings
-) -> list[Found]:
+def _misheard(call: CallText, judged: list[tuple[Run, Found | None]]) -> list[Found]:
     """Runs that a misheard letter ("are", "you", "and") parts from a value with letters."""
+    noise = call.locale.noise
     more: list[Found] = []
     for forward in (1, -1):
         near: tuple[Run, Found] | None = None
@@ -163,8 +147,10 @@ def _misheard(
             left, right = (near[0], run) if forward == 1 else (run, near[0])
             gap = range(left.last + 1, right.first)
             words = [call.norm(i, run.turn) for i in gap]
-            is_noise = len(gap) <= _LONGEST_NOISE and all(w in _NOISE for w in words)
-            if not is_noise or _is_quantity(call, run, settings):
+            is_noise = len(gap) <= _LONGEST_NOISE and all(
+                w in noise or w in _NOISE_MARKS for w in words
+            )
+            if not is_noise or _is_quantity(call, run):
                 near = None
                 continue
             extended = replace(
@@ -204,15 +190,15 @@ def _classify(
     chars = run.chars
     if chars in settings.allowed_values:
         return None
-    if _is_quantity(call, run, settings):
+    if _is_quantity(call, run):
         return None
     expected = expectations(call, cues, run.first, run.last)
-    choice = _choose(call, run, expected, settings, memory)
+    choice = _choose(call, run, expected, memory)
     if choice is None:
         return None
     entity_type, score, reason = choice
     memory.note(entity_type, run.turn, run.last)
-    value = spoken_numeric_date(run) if entity_type is EntityType.DATE else None
+    value = _date(call, run) if entity_type is EntityType.DATE else None
     memory.values.append((chars, entity_type))
     return Found(
         start=call.tokens[run.first].start,
@@ -225,36 +211,42 @@ def _classify(
     )
 
 
-def _is_quantity(call: CallText, run: Run, settings: RecognizerSettings) -> bool:
+def _date(call: CallText, run: Run) -> str | None:
+    return spoken_numeric_date(run, is_day_first=call.locale.dates.is_day_first)
+
+
+def _is_quantity(call: CallText, run: Run) -> bool:
     """Whether the words around say that the number counts, measures or costs something."""
+    words = call.locale.quantities
     after = call.norm(run.last + 1, run.turn)
     before = call.norm(run.first - 1, run.turn)
     if after == "-":
         after = call.norm(run.last + 2, run.turn)
-    if after in settings.units_after and run.letters == 0:
+    if after in words.after and run.letters == 0:
         # Ten digits before "pounds" would still be a number that identifies somebody.
         return run.digits < 7
-    if before in settings.units_before and run.digits < 6:
+    if before in words.before and run.digits < 6:
         return True
     if after in {"%", "°"}:
         return True
     if len(run.chars) <= 2 and run.letters == 0:
-        return after in settings.units_after_short
+        return after in words.after_short
     return False
 
 
-def _is_time(call: CallText, run: Run, settings: RecognizerSettings) -> bool:
+def _is_time(call: CallText, run: Run) -> bool:
+    words = call.locale.quantities
     chars = run.chars
     if run.letters or len(chars) > 4:
         return False
     after = call.norm(run.last + 1, run.turn)
-    if after in {"am", "pm", "a", "p"} and run.digits <= 4:
+    if after in words.half_days or after in words.spaced_half_days:
         return True
     before = call.norm(run.first - 1, run.turn)
     is_clock = chars in {str(h) for h in range(1, 13)} or bool(_TIMES.fullmatch(chars))
     if not is_clock:
         return False
-    if before in settings.times_after or before in {":"}:
+    if before == ":" or before in words.times_after:
         return True
     return ":" in call.text[call.tokens[run.first].start : call.tokens[run.last].end]
 
@@ -269,8 +261,9 @@ def _looks_like_clock(run: Run) -> bool:
     return len(minutes) == 1 and minutes[0].kind == "number" and len(minutes[0].chars) == 2
 
 
-def _fit(call: CallText, entity_type: EntityType, run: Run, settings: RecognizerSettings) -> float:
+def _fit(call: CallText, entity_type: EntityType, run: Run) -> float:
     """How well the shape of ``run`` suits the type, 0 to 1."""
+    acronyms = call.locale.letters.acronyms
     digits, letters, chars = run.digits, run.letters, run.chars
     is_round = len(run.units) == 1 and chars.endswith("00") and not _is_written(call, run)
     if is_round and entity_type in _CODES:
@@ -281,7 +274,7 @@ def _fit(call: CallText, entity_type: EntityType, run: Run, settings: Recognizer
     if entity_type is EntityType.DATE:
         if letters:
             return 0.0
-        if spoken_numeric_date(run):
+        if _date(call, run):
             return 1.0
         return 0.7 if digits <= 8 else 0.2
     if entity_type in {EntityType.PHONE, EntityType.FAX}:
@@ -295,21 +288,21 @@ def _fit(call: CallText, entity_type: EntityType, run: Run, settings: Recognizer
             return 0.3
         return 1.0 if digits == 9 else 0.9 if digits == 4 else 0.6 if digits < 9 else 0.2
     if entity_type is EntityType.LOCATION:
-        if _UK_POSTCODE.fullmatch(chars):
+        if call.locale.values.postcode.fullmatch(chars):
             return 1.0
         if letters:
             return (0.75 if digits else 0.65) if len(chars) <= 7 else 0.0
         return 0.95 if digits == 5 else 0.7 if digits < 5 or digits == 9 else 0.2
     if entity_type in _CODES:
         if digits == 0:
-            return 0.55 if letters >= 2 and chars not in settings.acronyms else 0.0
+            return 0.55 if letters >= 2 and chars not in acronyms else 0.0
         if entity_type is EntityType.ACCOUNT and digits in {15, 16}:
             return 1.0
-        if spoken_numeric_date(run) and run.singles <= 1:
+        if _date(call, run) and run.singles <= 1:
             return 0.5
         return 0.85
     if entity_type is EntityType.PERSON:
-        return 0.95 if digits == 0 and letters >= 2 and chars not in settings.acronyms else 0.0
+        return 0.95 if digits == 0 and letters >= 2 and chars not in acronyms else 0.0
     if entity_type is EntityType.IP:
         return 0.9 if letters == 0 and digits >= 2 else 0.0
     return 0.0
@@ -319,21 +312,21 @@ def _choose(
     call: CallText,
     run: Run,
     expected: list[Expectation],
-    settings: RecognizerSettings,
     memory: _Memory,
 ) -> tuple[EntityType, float, str] | None:
     is_year = run.singles == 0 and run.letters == 0 and _YEAR.fullmatch(run.chars) is not None
-    if call.norm(run.first - 1, run.turn) in {"extension", "ext"} and run.letters == 0:
+    before = call.norm(run.first - 1, run.turn)
+    if before in call.locale.values.extension and run.letters == 0:
         return EntityType.PHONE, 0.8, "words before"
     asked = asked_for(call, run.turn)
     best: tuple[EntityType, float, str] | None = None
     for expectation in expected:
-        fit = _fit(call, expectation.entity_type, run, settings)
+        fit = _fit(call, expectation.entity_type, run)
         if is_year and expectation.entity_type is not EntityType.DATE:
             fit -= 0.35
         is_narrow = expectation.entity_type in asked and expectation.reason == "question before"
         if is_narrow and expectation.entity_type is EntityType.PERSON and run.digits == 0:
-            fit = max(fit, 0.7 if run.chars not in {"a", "i"} else 0.0)
+            fit = max(fit, 0.7 if run.chars not in call.locale.letters.words else 0.0)
         if fit <= 0.0:
             continue
         strength = expectation.strength
@@ -344,13 +337,13 @@ def _choose(
         score = fit * strength
         if best is None or score > best[1]:
             best = (expectation.entity_type, score, expectation.reason)
-    if _is_time(call, run, settings) and (best is None or best[1] < 0.75):
+    if _is_time(call, run) and (best is None or best[1] < 0.75):
         return None
     if _looks_like_clock(run) and (
         best is None or best[1] < 0.5 or (best[0] not in _CLOCK_LIKE and run.singles < 3)
     ):
         return None
-    shape = _by_shape(call, run, settings)
+    shape = _by_shape(call, run)
     if shape is not None and best is not None and best[1] >= 0.25:
         return best[0], max(best[1], shape[1]), best[2]
     if best is not None and best[1] >= 0.5:
@@ -374,17 +367,18 @@ def _is_answer(call: CallText, run: Run, expectation: Expectation) -> bool:
 
 def _is_bare(call: CallText, run: Run) -> bool:
     """Whether the turn, or its clause, holds hardly anything but the run."""
+    idle = call.locale.talk.saying_nothing
     turn_tokens = call.turn_tokens[run.turn]
     others = 0
     position = run.last + 1
     while position < turn_tokens.stop and call.norm(position, run.turn) not in {".", "?", "!"}:
         word = call.norm(position, run.turn)
-        others += word not in _IDLE and word[0].isalnum()
+        others += word not in idle and word[0].isalnum()
         position += 1
     position = run.first - 1
     while position >= turn_tokens.start and call.norm(position, run.turn) not in {".", "?", "!"}:
         word = call.norm(position, run.turn)
-        others += word not in _IDLE and word[0].isalnum()
+        others += word not in idle and word[0].isalnum()
         position -= 1
     return others == 0
 
@@ -392,20 +386,20 @@ def _is_bare(call: CallText, run: Run) -> bool:
 def _is_first(call: CallText, run: Run) -> bool:
     """Whether the turn begins with the run."""
     before = range(call.turn_tokens[run.turn].start, run.first)
-    return all(call.norm(i, run.turn) in _IDLE or not call.tokens[i].is_word for i in before)
+    idle = call.locale.talk.saying_nothing
+    return all(call.norm(i, run.turn) in idle or not call.tokens[i].is_word for i in before)
 
 
-def _by_shape(
-    call: CallText, run: Run, settings: RecognizerSettings
-) -> tuple[EntityType, float, str] | None:
+def _by_shape(call: CallText, run: Run) -> tuple[EntityType, float, str] | None:
     """The type that the shape alone tells, without any question."""
+    acronyms = call.locale.letters.acronyms
     digits, letters, chars = run.digits, run.letters, run.chars
     if letters == 0:
         if (digits in {10, 11} and chars[0] != "0") or digits == 11:
             return EntityType.PHONE, 0.8, "shape"
         if digits in {13, 14, 15, 16}:
             return EntityType.ACCOUNT, 0.8, "shape"
-        date = spoken_numeric_date(run)
+        date = _date(call, run)
         if date is not None and digits >= 4 and run.singles <= 4:
             return EntityType.DATE, 0.7, "shape"
         if 2 * run.singles < digits and len(run.units) > 1 and not _is_written(call, run):
@@ -422,17 +416,17 @@ def _by_shape(
         if digits in {5, 6} and len(run.units) == 1 and _is_written(call, run):
             return EntityType.OTHER_ID, 0.5, "shape"
         return None
-    if _UK_POSTCODE.fullmatch(chars):
+    if call.locale.values.postcode.fullmatch(chars):
         return EntityType.LOCATION, 0.85, "shape"
     if digits == 0:
-        if chars in settings.acronyms:
+        if chars in acronyms:
             return None
         if run.is_spelled and letters >= 1:
             return EntityType.PERSON, 0.7, "spelled"
         if letters >= 4 or (letters == 3 and _is_bare(call, run)):
             return EntityType.PERSON, 0.65, "spelled"
         return None
-    if digits >= 3 and len(chars) >= 5 and chars not in settings.acronyms:
+    if digits >= 3 and len(chars) >= 5 and chars not in acronyms:
         return EntityType.OTHER_ID, 0.6, "shape"
     return None
 
@@ -462,7 +456,7 @@ def _continuation(
             (len(chars) == 2 and chars >= "21") or _YEAR.fullmatch(chars)
         )
         is_near = turns <= 1 and tokens <= _CORRECTION_TOKENS and _is_bare(call, run)
-        if spoken_numeric_date(run) is None and not (is_year and is_near):
+        if _date(call, run) is None and not (is_year and is_near):
             return None
     elif run.letters == 0 and run.singles == 0 and len(run.units) == 1 and not repeats:
         # "Twenty." after a value is a count as often as a part of it.
@@ -472,7 +466,11 @@ def _continuation(
     if 0 < turns <= 2 and len(chars) == 2 and run.singles == 2 and _is_first(call, run):
         # "Nine seven, not seven nine."
         following = call.norm(run.last + 1, run.turn)
-        if not following or not following[0].isalnum() or following in _AFTER_A_PIECE:
+        if (
+            not following
+            or not following[0].isalnum()
+            or following in call.locale.values.after_piece
+        ):
             return memory.entity_type, 0.55, "goes on"
     if 0 < turns <= _CONTINUATION_TURNS and (
         (is_said_by_digit and (len(chars) >= 4 or (len(chars) == 3 and _is_first(call, run))))

@@ -2,62 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from qa_monitor.calls import EntityType, Role
 from qa_monitor.redaction.calltext import CallText, Found, Token
-from qa_monitor.redaction.dates import MONTHS
 from qa_monitor.redaction.expectation import Cue
 from qa_monitor.redaction.settings import RecognizerSettings
-from qa_monitor.redaction.words import TALK, is_common
 
-__all__ = ["NO_NAMES", "TITLES", "extend_names", "find_introduced_names", "find_unknown_names"]
+__all__ = ["extend_names", "find_introduced_names", "find_unknown_names"]
 
 RECOGNIZER = "introduced_names"
 
-TITLES = frozenset(
-    "mr mrs ms miss mister missus dr doctor professor prof madame nurse sister father pastor "
-    "reverend rev "
-    "officer deputy captain sergeant madam auntie aunt uncle detective señor señora senora senor "
-    "rabbi imam lord lady sir".split()
-)
-_SURE_TITLES = frozenset(
-    "mr mrs ms miss mister missus dr professor prof reverend rev señor señora senora senor".split()
-)
-_NAME_IS = r"name(?:'s|s)?(?: is| was|:)|name|surname(?: is)?|forename(?: is)?|named|name of"
-_SPEAKING_WITH = (
-    r"you(?:'re| are) speaking (?:with|to)|you've got|speaking with|ask(?:ed)? for|call me"
-    r"|goes by|go by"
-)
-_INTRODUCTIONS = re.compile(
-    rf"(?:\b(?:my|first|last|full|maiden|middle|lady|a|the|his|her|your) )?"
-    rf"\b(?:{_NAME_IS}|{_SPEAKING_WITH})$"
-)
-_ASKS_AGENT = re.compile(
-    r"\byour (?:first |last |full )?name|\bspell your"
-    r"|\bwho(?:'s| is| are| am|'m)? (?:this|i|you|that)\b"
-)
 _LONGEST_NAME = 4
 _GREETING_TOKENS = 12
-_PLACE_PREPOSITIONS = frozenset("in at from to near on out over through outside".split())
-# Capitalised by rule, and nobody's name.
-NO_NAMES = frozenset(
-    "monday tuesday wednesday thursday friday saturday sunday mondays tuesdays wednesdays "
-    "thursdays "
-    "fridays saturdays sundays english spanish french german mandarin cantonese vietnamese korean "
-    "japanese chinese russian polish portuguese italian arabic somali tagalog creole hindi urdu "
-    "punjabi "
-    "american african asian european british irish scottish welsh mexican canadian indian "
-    "christmas "
-    "easter thanksgiving halloween ramadan internet bluetooth wifi iphone android facebook youtube "
-    "velcro kleenex vaseline bandaid heimlich achilles pap covid medicare medicaid xray i'd i'll "
-    "i'm "
-    "i've i catholic christian muslim jewish baptist methodist".split()
-)
-_NAME_PARTICLES = frozenset(
-    "de la del van der von den bin al el da dos di st mac mc o ibn le du ter ten".split()
-)
 
 
 def find_introduced_names(call: CallText, cues: list[list[Cue]]) -> list[Found]:
@@ -97,15 +54,16 @@ def _could_be_name(call: CallText, index: int, turn: int) -> bool:
     if not call.norm(index, turn):
         return False
     token = call.tokens[index]
-    if not token.is_word or len(token.norm) < 2 or token.norm in TALK:
+    if not token.is_word or len(token.norm) < 2 or token.norm in call.locale.talk.words:
         return False
     if token.is_capitalised and not token.text.isupper():
         return True
-    return not is_common(_bare(token))
+    return not call.locale.talk.is_common(_bare(token))
 
 
 def _extend(call: CallText, first: int, turn: int) -> int:
     """The last token of the name that begins at ``first``."""
+    particles, letter_words = call.locale.names.particles, call.locale.letters.words
     last = first
     while last - first + 1 < _LONGEST_NAME:
         if call.tokens[last].norm.endswith("'s"):
@@ -126,13 +84,13 @@ def _extend(call: CallText, first: int, turn: int) -> int:
         ):
             last = following + 1
             continue
-        if word in _NAME_PARTICLES and _could_be_name(call, following + 1, turn):
+        if word in particles and _could_be_name(call, following + 1, turn):
             last = following + 1
             continue
         if (
             len(word) == 1
             and word.isalpha()
-            and word not in {"a", "i"}
+            and word not in letter_words
             and _could_be_name(call, following + 1, turn)
         ):
             last = following
@@ -147,34 +105,35 @@ def _extend(call: CallText, first: int, turn: int) -> int:
 
 
 def _after_titles(call: CallText, turn: int) -> list[Found]:
+    said, talk = call.locale.names, call.locale.talk
     found: list[Found] = []
     for index in call.turn_tokens[turn]:
         word = call.norm(index, turn)
-        if word not in TITLES:
+        if word not in said.titles:
             continue
         name = index + 1
-        if call.norm(name, turn) == "." and word in _SURE_TITLES:
+        if call.norm(name, turn) == "." and word in said.sure_titles:
             name += 1
         following = call.norm(name, turn)
         if not following or not following[0].isalpha():
             continue
-        is_sure = word in _SURE_TITLES and following not in TALK
+        is_sure = word in said.sure_titles and following not in talk.words
         if (
-            word in {"miss", "ms"}
+            word in said.verb_titles
             and not call.tokens[index].is_capitalised
-            and is_common(following)
+            and talk.is_common(following)
         ):
             # "i miss him", "i miss work"
             is_sure = False
-        if word == "sir" or word == "madam" or word == "lord" or word == "lady":
+        if word in said.capital_titles:
             is_sure = False
             if not call.tokens[name].is_capitalised:
                 continue
-        capital = call.tokens[name].is_capitalised and following not in TALK
+        capital = call.tokens[name].is_capitalised and following not in talk.words
         if (
             (is_sure and len(following) > 1)
             or capital
-            or (following not in TALK and not is_common(following))
+            or (following not in talk.words and not talk.is_common(following))
         ):
             if len(following) == 1:
                 continue
@@ -183,6 +142,7 @@ def _after_titles(call: CallText, turn: int) -> list[Found]:
 
 
 def _after_introductions(call: CallText, turn: int) -> list[Found]:
+    said = call.locale.names
     found: list[Found] = []
     for index in call.turn_tokens[turn]:
         if not _could_be_name(call, index, turn):
@@ -191,18 +151,18 @@ def _after_introductions(call: CallText, turn: int) -> list[Found]:
         lead = call.folded[max(call.turn_starts[turn], token.start - 40) : token.start].rstrip(
             " ,:"
         )
-        lead = re.sub(r"(?:[ ,]+(?:uh|um|er|erm|ah|like|well|actually))+$", "", lead)
+        lead = said.hesitating.sub("", lead)
         if not lead:
             continue
-        is_name = not is_common(_bare(token))
-        strong = _INTRODUCTIONS.search(lead)
+        is_name = not call.locale.talk.is_common(_bare(token))
+        strong = said.introducing.search(lead)
         if strong is not None and (is_name or token.is_capitalised):
             found.append(_found(call, index, _extend(call, index, turn), 0.8, "introduction"))
         elif (
             strong is None
             and is_name
             and _is_introduction(call, index, turn)
-            and lead.endswith(("this is", "speaking to", "talk to", "speak to", "speak with"))
+            and said.weakly_introducing.search(lead) is not None
         ):
             found.append(_found(call, index, _extend(call, index, turn), 0.6, "introduction"))
     return found
@@ -216,35 +176,25 @@ def _is_introduction(call: CallText, index: int, turn: int) -> bool:
     ):
         return True
     last = _extend(call, index, turn)
-    return call.norm(last + 1, turn) in {
-        "from",
-        "with",
-        "calling",
-        "speaking",
-        "over",
-        "here",
-        "in",
-    }
+    return call.norm(last + 1, turn) in call.locale.names.after_introduction
 
 
 def _before_speaking(call: CallText, turn: int) -> list[Found]:
     """Names before "speaking" and "here" in a greeting."""
+    said = call.locale.names
     found: list[Found] = []
     for index in call.turn_tokens[turn]:
-        if call.norm(index, turn) not in {"speaking", "here"}:
+        is_speaking = call.norm(index, turn) in said.speaking
+        if not is_speaking and call.norm(index, turn) not in said.here:
             continue
         previous = index - 1
         if call.norm(previous, turn) and _could_be_name(call, previous, turn):
             token = call.tokens[previous]
             before = call.norm(previous - 1, turn)
             if (
-                not is_common(token.norm)
-                or (
-                    token.is_capitalised
-                    and before in {",", ".", ""}
-                    and call.norm(index, turn) == "speaking"
-                )
-            ) and (token.is_capitalised or call.norm(index, turn) == "speaking"):
+                not call.locale.talk.is_common(token.norm)
+                or (token.is_capitalised and before in {",", ".", ""} and is_speaking)
+            ) and (token.is_capitalised or is_speaking):
                 found.append(_found(call, previous, previous, 0.7, "introduction"))
     return found
 
@@ -258,27 +208,26 @@ def _name_was_asked(call: CallText, cues: list[list[Cue]], turn: int) -> bool:
             return False
         if call.roles[turn] is Role.AGENT:
             # A caller's "my name is" is no question; "what's your name?" is.
-            return (
-                _ASKS_AGENT.search(call.folded, call.turn_starts[asked], call.turn_ends[asked])
-                is not None
-            )
+            start, end = call.turn_starts[asked], call.turn_ends[asked]
+            return call.locale.names.asking_agent.search(call.folded, start, end) is not None
         return True
     return False
 
 
 def _answer(call: CallText, turn: int, indices: range) -> Found | None:
     """The name at the beginning of the answer to "your name?"."""
+    talk, is_common = call.locale.talk.words, call.locale.talk.is_common
     position = indices.start
     while (
         position < indices.stop
         and position - indices.start < 14
-        and (call.norm(position, turn) in TALK or not call.norm(position, turn)[0].isalpha())
+        and (call.norm(position, turn) in talk or not call.norm(position, turn)[0].isalpha())
     ):
         position += 1
     if position >= indices.stop:
         return None
     token = call.tokens[position]
-    if not token.is_word or token.norm in TALK or len(token.norm) < 2:
+    if not token.is_word or token.norm in talk or len(token.norm) < 2:
         return None
     last = position
     while last + 1 < indices.stop and last - position < 3:
@@ -288,7 +237,7 @@ def _answer(call: CallText, turn: int, indices: range) -> Found | None:
             continue
         if (
             not following.is_word
-            or following.norm in TALK
+            or following.norm in talk
             or (
                 is_common(following.norm)
                 and not following.is_capitalised
@@ -298,7 +247,7 @@ def _answer(call: CallText, turn: int, indices: range) -> Found | None:
             break
         last += 1
     is_short = (
-        sum(1 for i in indices if call.tokens[i].is_word and call.norm(i, turn) not in TALK) <= 3
+        sum(1 for i in indices if call.tokens[i].is_word and call.norm(i, turn) not in talk) <= 3
     )
     names = sum(1 for i in range(position, last + 1) if not is_common(call.tokens[i].norm))
     if names == 0 and not is_short:
@@ -314,15 +263,15 @@ def _is_unknown(call: CallText, index: int, turn: int, settings: RecognizerSetti
     if len(word) < 3 or not word[0].isalpha():
         return False
     bare = _bare(call.tokens[index])
+    locale = call.locale
     return not (
-        bare in TALK
-        or is_common(bare)
+        locale.talk.is_common(bare)
         or bare in settings.medicines
         or word in settings.allowed_words
         or bare in settings.allowed_words
-        or bare in settings.acronyms
-        or bare in MONTHS
-        or bare in NO_NAMES
+        or bare in locale.letters.acronyms
+        or bare in locale.dates.months
+        or bare in locale.names.no_names
     )
 
 
@@ -362,7 +311,7 @@ def extend_names(call: CallText, found: list[Found], settings: RecognizerSetting
                 _is_unknown(call, first - 1, turn, settings)
                 and not call.tokens[first - 1].norm.endswith("'s")
                 and call.tokens[first - 1].is_capitalised is is_capital
-                and call.tokens[first - 1].norm not in TITLES
+                and call.tokens[first - 1].norm not in call.locale.names.titles
             )
         ):
             first -= 1
@@ -393,7 +342,7 @@ def find_unknown_names(call: CallText, settings: RecognizerSettings) -> list[Fou
                 last += 1
             before = call.norm(index - 1, turn)
             if last > index and (before[0].isalnum() or before in {",", "-", "'", '"', "("}):
-                place = before in _PLACE_PREPOSITIONS
+                place = before in call.locale.names.place_prepositions
                 end = call.tokens[last - 1].end
                 if call.tokens[last - 1].norm.endswith("'s"):
                     end -= 2
@@ -412,7 +361,8 @@ def find_unknown_names(call: CallText, settings: RecognizerSettings) -> list[Fou
 
 def _stands_out(call: CallText, index: int, turn: int, settings: RecognizerSettings) -> bool:
     token = call.tokens[index]
-    if token.norm == "ray" and "x" in {call.norm(index - 1, turn), call.norm(index - 2, turn)}:
+    second_of = call.locale.names.compounds.get(token.norm)
+    if second_of in {call.norm(index - 1, turn), call.norm(index - 2, turn)}:
         return False
     return (
         token.is_word

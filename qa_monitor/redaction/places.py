@@ -6,75 +6,13 @@ from dataclasses import replace
 
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.calltext import CallText, Found
-from qa_monitor.redaction.dates import MONTHS
 from qa_monitor.redaction.expectation import Cue
-from qa_monitor.redaction.settings import RecognizerSettings
-from qa_monitor.redaction.spoken import (
-    FILLERS,
-    NUMBER_WORDS,
-    ORDINALS,
-    Run,
-    find_runs,
-    is_written_ordinal,
-)
-from qa_monitor.redaction.words import TALK, is_common
+from qa_monitor.redaction.spoken import Run, find_runs
 
 __all__ = ["find_addresses", "find_named_places"]
 
-_STREETS = frozenset(
-    "street st avenue ave av road rd drive lane ln boulevard blvd court ct terrace parkway pkwy "
-    "highway hwy "
-    "trail crescent gardens grove mews close walk row branch fork pike alley plaza wharf turnpike "
-    "circle cir square loop parade rise expressway freeway route wynd causeway bypass".split()
-)
-_WEAK_STREETS = frozenset(
-    "way place hill park green view run point creek bend ridge hollow valley cove landing path "
-    "crossing".split()
-)
-_COMPASS = frozenset("north south east west northeast northwest southeast southwest".split())
-_SURE_STREETS = frozenset(
-    "street avenue ave road rd lane boulevard blvd parkway pkwy highway hwy crescent "
-    "terrace".split()
-)
-_IN_STREETS = frozenset(
-    "the old new st over under up down right out house line end first second third fourth".split()
-)
-_COUNTED = frozenset(
-    "dollars dollar hundred percent degrees milligrams point years days weeks months hours "
-    "minutes people".split()
-)
-# Ordinary words that streets are called by.
-_NAME_LIKE = frozenset(
-    "mill fork oak pine hill spring river lake creek park church school main forest garden "
-    "orchard meadow "
-    "valley ridge stone bridge market water front station high canal chestnut walnut cherry "
-    "maple elm "
-    "willow cedar rose green fox bear wolf eagle buck dry cold union branch".split()
-)
-_INNER = frozenset(
-    "apartment apt unit suite flat room number floor building lot box trailer ste".split()
-)
 _LONGEST_STREET = 4
 _LONGEST_GAP = 3
-# Words that number much else, too: they count only right after an address.
-_WEAK_INNER = frozenset("number room floor building lot box".split())
-_ORG_KINDS = frozenset(
-    "clinic hospital pharmacy surgery hospice infirmary dispensary chemist chemists orthopedics "
-    "orthopaedics cardiology pediatrics "
-    "paediatrics dermatology oncology radiology urology neurology gastroenterology dental "
-    "dentistry "
-    "physicians associates partners medical healthcare health hospitals clinics imaging rehab "
-    "insurance "
-    "mutual practice center centre university college school church elementary academy labs "
-    "laboratories".split()
-)
-_ORG_TAILS = frozenset(
-    "center centre clinic group hospital associates partners services system practice pharmacy "
-    "care "
-    "specialists institute team network surgery plan plus advantage insurance department "
-    "foundation therapy "
-    "women's children's family community medical health healthcare imaging".split()
-)
 
 
 def find_addresses(call: CallText, cues: list[list[Cue]]) -> list[Found]:
@@ -95,6 +33,7 @@ def _address(call: CallText, run: Run) -> tuple[int, int] | None:
     turn = run.turn
     if (run.letters and not run.digits) or run.digits > 6:
         return None
+    said, talk, numbers = call.locale.places, call.locale.talk.words, call.locale.numbers
     position = run.last + 1
     words = 0
     while words <= _LONGEST_STREET and (word := call.norm(position, turn)):
@@ -103,12 +42,12 @@ def _address(call: CallText, run: Run) -> tuple[int, int] | None:
                 return None
             position += 1
             continue
-        is_number = word[0].isdecimal() and not is_written_ordinal(word)
+        is_number = word[0].isdecimal() and not numbers.is_written_ordinal(word)
         if is_number or not word[0].isalnum():
             return None
         if words and _is_street_word(call, position, turn):
             return run.first, _after_street(call, position, turn)
-        if word in TALK - _IN_STREETS or word in _COUNTED:
+        if (word in talk and word not in said.in_streets) or word in said.counted:
             return None
         words += 1
         position += 1
@@ -119,12 +58,12 @@ def _compass_address(call: CallText, run: Run) -> tuple[int, int] | None:
     """A house number, a compass point and a name: "five fifteen southeast taylor"."""
     turn = run.turn
     compass = run.last + 1
-    while call.norm(compass, turn) in FILLERS | {","}:
+    while (word := call.norm(compass, turn)) == "," or word in call.locale.talk.fillers:
         compass += 1
-    if call.norm(compass, turn) not in _COMPASS or not 2 <= run.digits <= 5:
+    if word not in call.locale.places.compass or not 2 <= run.digits <= 5:
         return None
     name = call.norm(compass + 1, turn)
-    if not name or not name[0].isalnum() or name in TALK:
+    if not name or not name[0].isalnum() or name in call.locale.talk.words:
         return None
     last = compass + 1
     if _is_street_word(call, last + 1, turn):
@@ -134,20 +73,25 @@ def _compass_address(call: CallText, run: Run) -> tuple[int, int] | None:
 
 def _corners(call: CallText) -> list[Found]:
     """Corners of numbered streets: "forty-seventh and Ashland", "eleventh and H"."""
+    numbers, months, talk = call.locale.numbers, call.locale.dates.months, call.locale.talk
     found: list[Found] = []
     for turn, indices in enumerate(call.turn_tokens):
         for index in indices:
             ordinal, joint = call.norm(index, turn), call.norm(index + 1, turn)
             other = call.norm(index + 2, turn)
-            if joint not in {"and", "&"} or not other or not other[0].isalpha():
+            is_joint = joint == "&" or joint in talk.joints
+            if not is_joint or not other or not other[0].isalpha():
                 continue
-            is_ordinal = ORDINALS.get(ordinal, 0) >= 4 or is_written_ordinal(ordinal)
-            is_street = call.tokens[index + 2].is_capitalised or not is_common(other)
-            is_street = is_street and other not in MONTHS and other not in ORDINALS
-            if not is_ordinal or not (is_street or (len(other) == 1 and other not in {"a", "i"})):
+            is_ordinal = numbers.ordinals.get(ordinal, 0) >= 4 or numbers.is_written_ordinal(
+                ordinal
+            )
+            is_street = call.tokens[index + 2].is_capitalised or not talk.is_common(other)
+            is_street = is_street and other not in months and other not in numbers.ordinals
+            is_letter = len(other) == 1 and other not in call.locale.letters.words
+            if not is_ordinal or not (is_street or is_letter):
                 continue
             first = index
-            while call.norm(first - 1, turn) in NUMBER_WORDS | {"-"}:
+            while (before := call.norm(first - 1, turn)) == "-" or before in numbers.said:
                 first -= 1
             found.append(_place(call, first, index + 2, 0.82))
     return found
@@ -168,76 +112,51 @@ def _place(
 
 def _is_street_word(call: CallText, index: int, turn: int) -> bool:
     """Whether the token ends a street's name; "drive", "walk" and the like need a name before."""
+    said = call.locale.places
     word, before = call.norm(index, turn), call.norm(index - 1, turn)
-    if word not in _STREETS | _WEAK_STREETS:
+    if word not in said.all_streets:
         return False
-    if word in _SURE_STREETS:
+    if word in said.sure_streets:
         return True
     if call.tokens[index].is_capitalised:
         return True
-    return not is_common(before) or (
-        before in _NAME_LIKE and not call.tokens[index - 1].is_capitalised
+    return not call.locale.talk.is_common(before) or (
+        before in said.name_like and not call.tokens[index - 1].is_capitalised
     )
 
 
 def _after_street(call: CallText, index: int, turn: int) -> int:
     """The last index of a compass point or a suite after the street."""
+    said = call.locale.places
     last = index
-    if call.norm(last + 1, turn) == "." and call.norm(last, turn) in {
-        "st",
-        "ave",
-        "rd",
-        "dr",
-        "ln",
-        "blvd",
-        "ct",
-    }:
+    if call.norm(last + 1, turn) == "." and call.norm(last, turn) in said.abbreviations:
         last += 1
-    if call.norm(last + 1, turn) in _COMPASS:
+    if call.norm(last + 1, turn) in said.compass:
         last += 1
     return last
 
 
 def _streets(call: CallText) -> list[Found]:
     """Street names with a capital before the word, without a number: "on Palmer Highway"."""
+    said, numbers, talk = call.locale.places, call.locale.numbers, call.locale.talk
     found: list[Found] = []
     for turn, indices in enumerate(call.turn_tokens):
         for index in indices:
             word = call.norm(index, turn)
-            if (
-                word not in _STREETS
-                or word
-                in {
-                    "st",
-                    "close",
-                    "walk",
-                    "row",
-                    "branch",
-                    "fork",
-                    "loop",
-                    "rise",
-                    "court",
-                    "drive",
-                    "square",
-                    "route",
-                    "circle",
-                    "ct",
-                    "av",
-                    "parade",
-                    "pike",
-                }
-            ) and not (word in _STREETS and call.tokens[index].is_capitalised):
+            if word not in said.streets or not (
+                word in said.plain_streets or call.tokens[index].is_capitalised
+            ):
                 continue
             first = index
             while first - 1 >= indices.start and index - first < 3:
                 before = call.tokens[first - 1]
-                ordinal = before.norm in ORDINALS or is_written_ordinal(before.norm)
+                ordinal = before.norm in numbers.ordinals or numbers.is_written_ordinal(before.norm)
                 if not before.is_word and not ordinal:
                     break
                 if (
                     before.is_capitalised
                     or ordinal
-                    or (not is_common(before.norm) and len(before.norm) > 2)
+                    or (not talk.is_common(before.norm) and len(before.norm) > 2)
                 ):
                     first -= 1
                     continue
@@ -250,19 +169,18 @@ def _streets(call: CallText) -> list[Found]:
 
 def _inner_addresses(call: CallText, found: list[Found], cues: list[list[Cue]]) -> list[Found]:
     """Apartment and suite numbers beside an address or where one was asked for."""
+    said = call.locale.places
     inner: list[Found] = []
     ends = {call.tokens_between(f.start, f.end).stop for f in found}
     for run in find_runs(call):
         before = run.first - 1
-        if call.norm(before, run.turn) in {"number", "#"} and call.norm(before - 1, run.turn) in (
-            _INNER
-        ):
-            before -= 1
-        word = call.norm(before, run.turn)
-        if word not in _INNER:
+        word, leading = call.norm(before, run.turn), call.norm(before - 1, run.turn)
+        if (word == "#" or word in said.number_words) and leading in said.inner:
+            before, word = before - 1, leading
+        if word not in said.inner:
             continue
         is_beside = any(before - gap in ends for gap in range(_LONGEST_GAP))
-        is_asked = word not in _WEAK_INNER and any(
+        is_asked = word not in said.weak_inner and any(
             cue.entity_type is EntityType.LOCATION
             for asked in range(max(0, run.turn - 2), run.turn + 1)
             for cue in cues[asked]
@@ -291,13 +209,13 @@ def extend_places(call: CallText, found: list[Found]) -> list[Found]:
     return extended
 
 
-def find_named_places(call: CallText, settings: RecognizerSettings) -> list[Found]:
+def find_named_places(call: CallText) -> list[Found]:
     """Well-known chains, and capitalised names that end in a word such as "Clinic"."""
     found: list[Found] = []
     for turn, indices in enumerate(call.turn_tokens):
         position = indices.start
         while position < indices.stop:
-            end = _chain_end(call, position, turn, settings)
+            end = _chain_end(call, position, turn)
             if end is None:
                 end = _capitalised_org_end(call, position, turn, indices.start)
             if end is None:
@@ -318,56 +236,44 @@ def find_named_places(call: CallText, settings: RecognizerSettings) -> list[Foun
     return found
 
 
-def _chain_end(call: CallText, index: int, turn: int, settings: RecognizerSettings) -> int | None:
-    for words in settings.chains.get(call.norm(index, turn), ()):
+def _chain_end(call: CallText, index: int, turn: int) -> int | None:
+    said = call.locale.organisations
+    for words in said.chains_by_head.get(call.norm(index, turn), ()):
         if all(call.norm(index + i, turn) == word for i, word in enumerate(words)):
-            if words in settings.ordinary_chains and not call.tokens[index].is_capitalised:
+            if words in said.ordinary_chain_words and not call.tokens[index].is_capitalised:
                 return None
             end = index + len(words)
-            if call.norm(end, turn) in {"pharmacy", "pharmacies", "health", "insurance"}:
+            if call.norm(end, turn) in said.chain_tails:
                 end += 1
             return end
     return None
 
 
-# What stands before "pharmacy" or "hospital" without naming one.
-_NO_ORG_NAMES = frozenset(
-    "local same new other hospital mail order different nearest closest retail specialty usual "
-    "regular "
-    "which what any preferred outside compounding online one big little good next nearby in at "
-    "to or and "
-    "of for is was after another home small every with call called calling like no not don't "
-    "nice use "
-    "from by on outpatient inpatient community public private emergency main whole old actual "
-    "current "
-    "previous last first right wrong".split()
-)
-
-
 def _lower_org_end(call: CallText, index: int, turn: int) -> int | None:
     """The end of "hometown pharmacy" or "mercy hospital" in lower case."""
+    said, talk = call.locale.organisations, call.locale.talk
     word, kind = call.norm(index, turn), call.norm(index + 1, turn)
-    if kind not in {"pharmacy", "hospital", "clinic", "chemist", "chemists", "infirmary"}:
+    if kind not in said.lower_kinds:
         return None
-    if not word[0].isalpha() or word in TALK or word in _NO_ORG_NAMES or word.endswith("ing"):
+    if not word[0].isalpha() or word in talk.words or word in said.not_names:
         return None
-    is_likely = kind == "pharmacy" or not is_common(word)
+    if word.endswith(tuple(said.not_name_endings)):
+        return None
+    is_likely = kind in said.sure_lower_kinds or not talk.is_common(word)
     return index + 2 if is_likely and len(word) > 2 else None
 
 
 def _capitalised_org_end(call: CallText, index: int, turn: int, lowest: int) -> int | None:
     token = call.tokens[index]
-    if (
-        not token.is_word
-        or not token.is_capitalised
-        or token.norm in {"the", "this", "our", "your", "my", "a"}
-    ):
+    said = call.locale.organisations
+    if not token.is_word or not token.is_capitalised or token.norm in said.not_first:
         return None
     position = index
     kinds = 0
     while position < len(call.tokens) and call.tokens[position].turn == turn:
         current = call.tokens[position]
-        if current.norm in {"of", "and", "&", "'"} and position > index:
+        is_joint = current.norm in {"&", "'"} or current.norm in said.joints
+        if is_joint and position > index:
             following = call.norm(position + 1, turn)
             if following and call.tokens[position + 1].is_capitalised:
                 position += 1
@@ -375,7 +281,7 @@ def _capitalised_org_end(call: CallText, index: int, turn: int, lowest: int) -> 
             break
         if not (current.is_word and current.is_capitalised):
             break
-        if position > index and current.norm in _ORG_KINDS | _ORG_TAILS:
+        if position > index and current.norm in said.kinds_and_tails:
             kinds = position
         position += 1
     if not kinds:
@@ -383,8 +289,11 @@ def _capitalised_org_end(call: CallText, index: int, turn: int, lowest: int) -> 
     distinctive = [
         call.tokens[i].norm
         for i in range(index, kinds)
-        if call.tokens[i].norm not in _ORG_KINDS | _ORG_TAILS
+        if call.tokens[i].norm not in said.kinds_and_tails
     ]
-    if not distinctive or (index == lowest and len(distinctive) == 1 and is_common(distinctive[0])):
+    if not distinctive:
+        return None
+    is_common = call.locale.talk.is_common
+    if index == lowest and len(distinctive) == 1 and is_common(distinctive[0]):
         return None
     return kinds + 1

@@ -22,9 +22,11 @@ from presidio_analyzer.nlp_engine import NlpArtifacts, NlpEngine
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.ages import find_ages
 from qa_monitor.redaction.calltext import CallText, Found
+from qa_monitor.redaction.checksums import CHECKSUMS
 from qa_monitor.redaction.dates import find_dates
 from qa_monitor.redaction.expectation import Cue, answering_turns, expectations, find_cues
 from qa_monitor.redaction.identifiers import find_identifiers
+from qa_monitor.redaction.locales import WrittenPattern
 from qa_monitor.redaction.model_names import is_known_word, plausible_entity
 from qa_monitor.redaction.names import find_introduced_names, find_unknown_names
 from qa_monitor.redaction.places import find_addresses, find_named_places
@@ -89,10 +91,10 @@ class CallEngine(NlpEngine):  # type: ignore[misc]
         """True: an engine without its pipeline cannot be made."""
         return True
 
-    def artifacts(self, call: CallText, settings: RecognizerSettings) -> CallArtifacts:
+    def artifacts(self, call: CallText) -> CallArtifacts:
         """The whole call read once by each model, with its cues."""
         tags = self._tagger.tag(call) if self._tagger is not None else None
-        return CallArtifacts(self._nlp(call.text), self, call, find_cues(call, settings), tags)
+        return CallArtifacts(self._nlp(call.text), self, call, find_cues(call), tags)
 
     def process_text(self, text: str, language: str) -> NlpArtifacts:
         """Refused: the recognizers need the turns of the call."""
@@ -171,6 +173,23 @@ class _CallRecognizer(EntityRecognizer):  # type: ignore[misc]
         ]
 
 
+class _WrittenRecognizer(PatternRecognizer):  # type: ignore[misc]
+    """A written pattern in presidio's terms; a match whose check digit is wrong is dropped."""
+
+    def __init__(self, pattern: WrittenPattern, language: str) -> None:
+        self._is_right = CHECKSUMS[pattern.checksum] if pattern.checksum else None
+        super().__init__(
+            supported_entity=pattern.entity_type.value,
+            name=pattern.name,
+            supported_language=language,
+            patterns=[Pattern(pattern.name, pattern.regex, pattern.score)],
+        )
+
+    def invalidate_result(self, pattern_text: str) -> bool | None:
+        """Whether the check digit is wrong; ``None`` where the pattern has none."""
+        return None if self._is_right is None else not self._is_right(pattern_text)
+
+
 class _CallContext(ContextAwareEnhancer):  # type: ignore[misc]
     """Raises a written pattern's confidence, or mends its type, by the words around in the call.
 
@@ -194,23 +213,27 @@ class _CallContext(ContextAwareEnhancer):  # type: ignore[misc]
         recognizers: list[EntityRecognizer],  # noqa: ARG002
         context: list[str] | None = None,  # noqa: ARG002
     ) -> list[RecognizerResult]:
-        """``raw_results``, written numbers beside the word "fax" typed as fax numbers."""
+        """``raw_results``, surer where their type is announced; a phone may be a fax by it."""
         for result in raw_results:
-            if (
-                result.entity_type != EntityType.PHONE
-                or _CONTEXT_KEY in result.recognition_metadata
-            ):
+            if _CONTEXT_KEY in result.recognition_metadata:
                 continue
-            turn = nlp_artifacts.call.turn_at(result.start)
-            before = [cue for cue in nlp_artifacts.cues[turn] if cue.end <= result.start]
-            if not before:
-                continue
-            nearest = before[-1].entity_type
-            if nearest in {EntityType.PHONE, EntityType.FAX}:
-                result.entity_type = nearest.value
+            cue, reason = _last_cue(nlp_artifacts, result.start)
+            is_fax = cue is EntityType.FAX and result.entity_type == EntityType.PHONE
+            if is_fax or cue == result.entity_type:
+                result.entity_type = str(cue)
                 result.score = min(result.score + self.context_similarity_factor, 1.0)
-                result.recognition_metadata[_CONTEXT_KEY] = "words before"
+                result.recognition_metadata[_CONTEXT_KEY] = reason
         return raw_results
+
+
+def _last_cue(artifacts: CallArtifacts, start: int) -> tuple[EntityType | None, str]:
+    """What was announced last before ``start``, in its turn or by the question before, and how."""
+    turn = artifacts.call.turn_at(start)
+    before = [cue for cue in artifacts.cues[turn] if cue.end <= start]
+    if before:
+        return before[-1].entity_type, "words before"
+    asked = artifacts.cues[turn - 1] if turn > 0 else []
+    return (asked[-1].entity_type if asked else None), "question before"
 
 
 def _from_model(artifacts: CallArtifacts, settings: RecognizerSettings) -> list[Found]:
@@ -268,7 +291,7 @@ def build_analyzer(settings: RecognizerSettings, engine: CallEngine) -> Analyzer
             list(EntityType),
             lambda a: find_identifiers(a.call, a.cues, settings),
         ),
-        "spoken_ages": ([EntityType.AGE], lambda a: find_ages(a.call, settings)),
+        "spoken_ages": ([EntityType.AGE], lambda a: find_ages(a.call)),
         "spoken_addresses": ([EntityType.LOCATION], lambda a: find_addresses(a.call, a.cues)),
         "spoken_web": (
             [EntityType.EMAIL, EntityType.URL],
@@ -279,28 +302,22 @@ def build_analyzer(settings: RecognizerSettings, engine: CallEngine) -> Analyzer
             [EntityType.PERSON, EntityType.LOCATION],
             lambda a: find_unknown_names(a.call, settings),
         ),
-        "named_places": ([EntityType.ORGANIZATION], lambda a: find_named_places(a.call, settings)),
+        "named_places": ([EntityType.ORGANIZATION], lambda a: find_named_places(a.call)),
     }
-    registry = RecognizerRegistry(supported_languages=[settings.language])
+    registry = RecognizerRegistry(supported_languages=[settings.locale.language])
     recognizers: list[EntityRecognizer] = [
-        _CallRecognizer(name, entities, settings.language, find)
+        _CallRecognizer(name, entities, settings.locale.language, find)
         for name, (entities, find) in finders.items()
         if name in settings.recognizers
     ]
     recognizers.extend(
-        PatternRecognizer(
-            supported_entity=pattern.entity_type.value,
-            name=pattern.name,
-            supported_language=settings.language,
-            patterns=[Pattern(pattern.name, pattern.regex, pattern.score)],
-        )
-        for pattern in settings.patterns
+        _WrittenRecognizer(pattern, settings.locale.language) for pattern in settings.patterns
     )
     recognizers.extend(
         PatternRecognizer(
             supported_entity=entity_type.value,
             name="denied_words",
-            supported_language=settings.language,
+            supported_language=settings.locale.language,
             deny_list=list(phrases),
         )
         for entity_type, phrases in settings.denied.items()
@@ -312,7 +329,7 @@ def build_analyzer(settings: RecognizerSettings, engine: CallEngine) -> Analyzer
         registry=registry,
         nlp_engine=engine,
         log_decision_process=False,
-        supported_languages=[settings.language],
+        supported_languages=[settings.locale.language],
         context_aware_enhancer=_CallContext(),
     )
 
@@ -323,7 +340,7 @@ def analyze(
     """All that the recognizers found in the call, over the thresholds of ``settings``."""
     results = analyzer.analyze(
         text=artifacts.call.text,
-        language=settings.language,
+        language=settings.locale.language,
         entities=[entity.value for entity in settings.thresholds],
         nlp_artifacts=artifacts,
     )

@@ -72,7 +72,7 @@ class PresidioRedactor:
         try:
             is_tagged = "call_tagger" in self._settings.recognizers
             self._engine = recognizers.CallEngine(
-                model_dir, self._settings.language, tagger_dir if is_tagged else None
+                model_dir, self._settings.locale.language, tagger_dir if is_tagged else None
             )
             self._analyzer = recognizers.build_analyzer(self._settings, self._engine)
         except Exception as error:  # noqa: BLE001 - any fault of an engine means no redactor
@@ -87,6 +87,7 @@ class PresidioRedactor:
         presidio = importlib.metadata.version("presidio-analyzer")
         self._version = (
             f"rules-{_RULES_VERSION}+file-{self._settings.version}"
+            f"+{'+'.join(self._settings.locale.codes)}"
             f"+{self._engine.version}+presidio-{presidio}"
         )
 
@@ -126,7 +127,7 @@ class PresidioRedactor:
         )
 
     def _redact(self, dialogue: Dialogue) -> tuple[RedactedTurn, ...]:
-        call = CallText(dialogue)
+        call = CallText(dialogue, self._settings.locale)
         by_turn: list[list[Found]] = [[] for _ in dialogue.turns]
         for found in self._find(call):
             by_turn[call.turn_at(found.start)].append(found)
@@ -144,7 +145,7 @@ class PresidioRedactor:
 
         if not call.tokens:
             return []
-        artifacts: CallArtifacts = self._engine.artifacts(call, self._settings)
+        artifacts: CallArtifacts = self._engine.artifacts(call)
         found = analyze(self._analyzer, artifacts, self._settings)
         if artifacts.tags is not None:
             found = without_denied(call, artifacts.tags, found)

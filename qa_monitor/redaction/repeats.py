@@ -6,11 +6,10 @@ from collections.abc import Iterable
 
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.calltext import CallText, Found
-from qa_monitor.redaction.names import TITLES
+from qa_monitor.redaction.locales import Locale
 from qa_monitor.redaction.settings import RecognizerSettings
-from qa_monitor.redaction.spoken import NUMBER_WORDS, Run, find_runs
+from qa_monitor.redaction.spoken import Run, find_runs
 from qa_monitor.redaction.tagger import TagProbabilities
-from qa_monitor.redaction.words import NAME_WORDS, TALK, is_common
 
 __all__ = ["find_repeats"]
 
@@ -19,29 +18,6 @@ _POSSIBLE = 0.1
 
 _NAMED = frozenset({EntityType.PERSON, EntityType.ORGANIZATION, EntityType.LOCATION})
 _DIGITAL = frozenset(EntityType) - _NAMED - {EntityType.EMAIL, EntityType.URL, EntityType.AGE}
-# Words that many organisations and places share: alone they point at nobody.
-_GENERIC = frozenset(
-    "clinic hospital health center centre medical family care group pharmacy street road avenue "
-    "drive lane "
-    "north south east west new old saint st county city town lake park general regional "
-    "community primary "
-    "associates services insurance plan national united first mutual partners system women's "
-    "children's "
-    "urgent surgery practice physical therapy eye heart dental the of and at on in for a "
-    "advantage choice "
-    "house room apartment suite unit flat university college school church company department "
-    "online "
-    "oncology cardiology pediatrics imaging lab labs orthopedics dermatology wellness nursing "
-    "home court place "
-    "boulevard highway way hill valley river spring springs grove oak pine cedar maple golden "
-    "blue green red white "
-    "black silver bay beach point bridge mountain rock ridge creek forest field fields lakes "
-    "high hills village "
-    "state mercy grace hope trinity sunrise harbor harbour summit premier select gold silver "
-    "bronze basic premium plus "
-    "team line nurse office desk member front central western eastern northern southern grand "
-    "great little big".split()
-)
 
 
 def find_repeats(
@@ -59,7 +35,7 @@ def find_repeats(
     repeats = _names(call, first_pass, covered, settings, tags)
     repeats.extend(_phrases(call, first_pass, covered, settings))
     repeats.extend(_digits(call, first_pass, covered, settings))
-    repeats.extend(_ages(call, first_pass, covered, settings))
+    repeats.extend(_ages(call, first_pass, covered))
     return repeats
 
 
@@ -100,6 +76,7 @@ def _names(
     settings: RecognizerSettings,
     tags: TagProbabilities | None,
 ) -> list[Found]:
+    talk, said = call.locale.talk, call.locale.names
     words: set[str] = set()
     for f in found:
         if f.entity_type is not EntityType.PERSON:
@@ -113,7 +90,8 @@ def _names(
             words.add(f.value)
         for i in indices:
             word = _bare(call.tokens[i].norm)
-            if len(word) >= 3 and word.isalpha() and word not in TALK and word not in TITLES:
+            is_word = len(word) >= 3 and word.isalpha() and word not in talk.words
+            if is_word and word not in said.titles:
                 words.add(word)
     words -= settings.allowed_words
     repeats: list[Found] = []
@@ -122,9 +100,9 @@ def _names(
         if word not in words or index in covered:
             continue
         is_possible = tags is not None and tags.phi[index] >= _POSSIBLE
-        if is_common(word) and not is_possible and not _is_name_here(call, index):
+        if talk.is_common(word) and not is_possible and not _is_name_here(call, index):
             continue
-        if word in NAME_WORDS and call.is_cased(token.turn) and not token.is_capitalised:
+        if word in said.words and call.is_cased(token.turn) and not token.is_capitalised:
             # "a grace period" in a call with Grace
             continue
         repeats.append(_make(call, index, index, EntityType.PERSON, 0.7))
@@ -133,13 +111,12 @@ def _names(
 
 def _is_name_here(call: CallText, index: int) -> bool:
     """Whether an ordinary word stands as a name: a capital in a sentence, or a title before."""
+    said = call.locale.names
     token = call.tokens[index]
     before = call.norm(index - 1, token.turn)
-    if before == ".":
-        before = (
-            call.norm(index - 2, token.turn) if call.norm(index - 2, token.turn) in TITLES else "."
-        )
-    if before in TITLES - {"miss", "sister", "father", "nurse"}:
+    if before == "." and call.norm(index - 2, token.turn) in said.titles:
+        before = call.norm(index - 2, token.turn)
+    if before in said.titles and before not in said.weak_repeat_titles:
         return True
     if not token.is_capitalised or (token.text.isupper() and len(token.text) > 1):
         return False
@@ -150,6 +127,7 @@ def _phrases(
     call: CallText, found: list[Found], covered: _Cover, settings: RecognizerSettings
 ) -> list[Found]:
     """Organisations and places said again, whole or by their first words."""
+    locale = call.locale
     phrases: dict[tuple[str, ...], EntityType] = {}
     for f in found:
         if f.entity_type not in {EntityType.ORGANIZATION, EntityType.LOCATION}:
@@ -157,17 +135,18 @@ def _phrases(
         words = tuple(
             _bare(call.tokens[i].norm)
             for i in call.tokens_between(f.start, f.end)
-            if call.tokens[i].norm not in {",", ".", "the"}
+            if call.tokens[i].norm not in {",", "."}
+            and call.tokens[i].norm not in locale.talk.definite_article
         )
         for length in range(1, len(words) + 1):
             prefix = words[:length]
-            if prefix[-1] in {"-", "'", "of", "and", "at", "&"}:
+            if prefix[-1] in {"-", "'", "&"} or prefix[-1] in locale.organisations.inner_joints:
                 continue
-            if _is_distinctive(prefix, len(words)):
+            if _is_distinctive(locale, prefix, len(words)):
                 phrases.setdefault(prefix, f.entity_type)
         if f.entity_type is EntityType.LOCATION:
             for start in range(1, len(words)):
-                if _is_distinctive(words[start:], len(words)) and all(
+                if _is_distinctive(locale, words[start:], len(words)) and all(
                     w.isalpha() for w in words[start:]
                 ):
                     phrases.setdefault(words[start:], f.entity_type)
@@ -187,7 +166,7 @@ def _phrases(
             ):
                 if len(phrase) == 1 and (
                     phrase[0] in settings.allowed_words
-                    or (is_common(phrase[0]) and not _is_name_here(call, index))
+                    or (locale.talk.is_common(phrase[0]) and not _is_name_here(call, index))
                 ):
                     continue
                 if not all(index + i in covered for i in range(len(phrase))):
@@ -200,14 +179,15 @@ def _phrases(
     return repeats
 
 
-def _is_distinctive(words: tuple[str, ...], whole: int) -> bool:
+def _is_distinctive(locale: Locale, words: tuple[str, ...], whole: int) -> bool:
+    talk, numbers, generic = locale.talk, locale.numbers.said, locale.organisations.generic
     if len(words) == 1:
         word = words[0]
-        if word in _GENERIC or len(word) < 4 or not word.isalpha():
+        if word in generic or len(word) < 4 or not word.isalpha():
             return False
-        return whole == 1 or not is_common(word)
-    telling = [w for w in words if w.isalpha() and w not in TALK | NUMBER_WORDS]
-    return any(w not in _GENERIC for w in telling) or (len(words) == whole and bool(telling))
+        return whole == 1 or not talk.is_common(word)
+    telling = [w for w in words if w.isalpha() and w not in talk.words and w not in numbers]
+    return any(w not in generic for w in telling) or (len(words) == whole and bool(telling))
 
 
 def _digits(
@@ -230,7 +210,7 @@ def _digits(
         if run.digits < 3 or chars in settings.allowed_values:
             continue
         following = call.norm(run.last + 1, run.turn)
-        if following in settings.units_after:
+        if following in call.locale.quantities.after:
             continue
         if run.digits == 3 and not (run.singles == 3 or _is_written(call, run)):
             continue
@@ -252,9 +232,7 @@ def _characters(call: CallText, found: Found) -> str:
     )
 
 
-def _ages(
-    call: CallText, found: list[Found], covered: _Cover, settings: RecognizerSettings
-) -> list[Found]:
+def _ages(call: CallText, found: list[Found], covered: _Cover) -> list[Found]:
     """An age over 89 said again as a number by itself."""
     ages = {
         tuple(
@@ -264,13 +242,13 @@ def _ages(
         )
         for f in found
         if f.entity_type is EntityType.AGE
-    } - {(word,) for word in NUMBER_WORDS}
+    } - {(word,) for word in call.locale.numbers.said}
     repeats: list[Found] = []
     for run in find_runs(call) if ages else ():
         words = tuple(
             call.tokens[i].norm for i in range(run.first, run.last + 1) if call.tokens[i].is_word
         )
-        is_counting = call.norm(run.last + 1, run.turn) in settings.units_after
+        is_counting = call.norm(run.last + 1, run.turn) in call.locale.quantities.after
         if words in ages and run.first not in covered and not is_counting:
             repeats.append(_make(call, run.first, run.last, EntityType.AGE, 0.6))
     return repeats

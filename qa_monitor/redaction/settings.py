@@ -1,4 +1,4 @@
-"""The recognizers file: which entities, recognizers, words and thresholds redaction works with."""
+"""The recognizers file: which entities, recognizers, words and locales redaction works with."""
 
 from __future__ import annotations
 
@@ -11,10 +11,27 @@ from typing import Any
 
 from qa_monitor.calls import EntityType
 from qa_monitor.errors import ConfigError
-from qa_monitor.redaction.calltext import fold
+from qa_monitor.redaction.locales import (
+    DEFAULT_LOCALES,
+    Locale,
+    WrittenPattern,
+    fold,
+    load_locales,
+    read_patterns,
+)
 from qa_monitor.redaction.operators import Operator, OperatorName
+from qa_monitor.redaction.tables import (
+    MistakeError,
+    check_keys,
+    read_entity_type,
+    read_phrases,
+    read_share,
+    read_switch,
+    read_table,
+    read_text,
+)
 
-__all__ = ["DEFAULT_FILE", "RecognizerSettings", "WrittenPattern", "load_settings"]
+__all__ = ["DEFAULT_FILE", "RecognizerSettings", "load_settings"]
 
 DEFAULT_FILE = Path(__file__).with_name("recognizers.toml")
 """The file shipped with the product; copy it to change it."""
@@ -37,21 +54,11 @@ _RECOGNIZERS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenPattern:
-    """A regular expression whose matches are ``entity_type`` with confidence ``score``."""
-
-    name: str
-    entity_type: EntityType
-    score: float
-    regex: str
-
-
-@dataclass(frozen=True, slots=True)
 class RecognizerSettings:
     """A recognizers file, read and checked."""
 
     version: str
-    language: str
+    locale: Locale = field(repr=False)
     thresholds: Mapping[EntityType, float]
     """Entities that are redacted, with the confidence from which they are."""
     recognizers: frozenset[str]
@@ -59,16 +66,7 @@ class RecognizerSettings:
     allowed_values: frozenset[str]
     allowed_words: frozenset[str]
     medicines: frozenset[str]
-    chains: Mapping[str, tuple[tuple[str, ...], ...]]
-    """Names of companies as words, by their first word, the longest first."""
-    ordinary_chains: frozenset[tuple[str, ...]]
     denied: Mapping[EntityType, tuple[str, ...]]
-    units_after: frozenset[str]
-    units_after_short: frozenset[str]
-    units_before: frozenset[str]
-    times_after: frozenset[str]
-    acronyms: frozenset[str]
-    context: tuple[tuple[EntityType, re.Pattern[str]], ...] = field(repr=False)
     operators: Mapping[EntityType, Operator] = field(default_factory=dict)
     """What `redact` writes for the values of a type, where it is not the placeholder."""
 
@@ -90,80 +88,87 @@ def load_settings(path: Path | None = None) -> RecognizerSettings:
         failure = "is not UTF-8"
     if not failure:
         try:
-            return _parse(data)
-        except (KeyError, TypeError, AttributeError, ValueError, re.error) as error:
-            failure = f"is not understood: {type(error).__name__}: {error}"
+            return _parse(data, (path or DEFAULT_FILE).parent)
+        except MistakeError as error:
+            failure = f"is not understood: {error}"
     raise ConfigError(f"The recognizers file {failure}. Start from a copy of the shipped one.")
 
 
-def _parse(data: Mapping[str, Any]) -> RecognizerSettings:
-    unknown = set(data["recognizers"]) - _RECOGNIZERS
-    if unknown:
-        raise ValueError(f"no recognizer is called {', '.join(sorted(unknown))}")
-    quantities = data["quantities"]
+def _parse(data: Mapping[str, Any], folder: Path) -> RecognizerSettings:
+    check_keys(data, _KEYS, "the file")
+    missing = _NEEDED - set(data)
+    if missing:
+        raise MistakeError(f"it lacks {', '.join(sorted(missing))}")
+    locale = load_locales(
+        read_phrases(data.get("locales", list(DEFAULT_LOCALES)), "locales"), folder=folder
+    )
+    patterns = {pattern.name: pattern for pattern in locale.patterns}
+    patterns |= {pattern.name: pattern for pattern in read_patterns(data.get("patterns", []))}
+    switches = read_table(data["recognizers"], "[recognizers]")
+    check_keys(switches, _RECOGNIZERS | set(patterns), "[recognizers]")
+    for name, is_on in switches.items():
+        read_switch(is_on, f"recognizers.{name}")
+    denied = {
+        read_entity_type(name, "[deny]"): tuple(map(fold, read_phrases(phrases, f"deny.{name}")))
+        for name, phrases in read_table(data.get("deny", {}), "[deny]").items()
+    }
+    allow = read_table(data.get("allow", {}), "[allow]")
+    check_keys(allow, _ALLOW, "[allow]")
+    values, words, medicines = (
+        tuple(map(fold, read_phrases(allow.get(key, []), f"allow.{key}"))) for key in _ALLOW
+    )
+    always = {phrase for phrases in denied.values() for phrase in phrases}
     return RecognizerSettings(
         version=str(data["version"]),
-        language=str(data["language"]),
-        thresholds={
-            EntityType(name): float(entity["threshold"])
-            for name, entity in data["entities"].items()
-            if entity["enabled"]
-        },
-        recognizers=frozenset(name for name, is_on in data["recognizers"].items() if is_on),
-        patterns=tuple(
-            WrittenPattern(
-                name=pattern["name"],
-                entity_type=EntityType(pattern["entity"]),
-                score=float(pattern["score"]),
-                regex=re.compile(pattern["regex"]).pattern,
-            )
-            for pattern in data.get("patterns", [])
+        locale=locale,
+        thresholds=_thresholds(read_table(data["entities"], "[entities]")),
+        recognizers=frozenset(name for name in _RECOGNIZERS if switches.get(name, True)),
+        patterns=tuple(p for p in patterns.values() if switches.get(p.name, True)),
+        allowed_values=frozenset(
+            re.sub(r"\W", "", value) for value in {*locale.stays.values, *values} - always
         ),
-        allowed_values=frozenset(re.sub(r"\W", "", fold(v)) for v in data["allow"]["values"]),
-        allowed_words=frozenset(fold(word) for word in data["allow"]["words"]),
-        medicines=frozenset(fold(word) for word in data["allow"]["medicines"]),
-        chains=_by_first_word(data["organisations"]["chains"]),
-        ordinary_chains=frozenset(map(_words, data["organisations"]["ordinary"])),
-        denied={
-            EntityType(name): tuple(fold(phrase) for phrase in phrases)
-            for name, phrases in data.get("deny", {}).items()
-        },
-        units_after=frozenset(quantities["after"]),
-        units_after_short=frozenset(quantities["after_short"]),
-        units_before=frozenset(quantities["before"]),
-        times_after=frozenset(quantities["times_after"]),
-        acronyms=frozenset(word.replace(" ", "") for word in data["acronyms"]["words"]),
-        context=tuple(
-            (EntityType(name), _phrases(phrases)) for name, phrases in data["context"].items()
-        ),
+        allowed_words=frozenset({*locale.stays.words, *words} - always),
+        medicines=frozenset({*locale.stays.medicines, *medicines} - always),
+        denied=denied,
         operators={
-            EntityType(name): _operator(text) for name, text in data.get("operators", {}).items()
+            read_entity_type(name, "[operators]"): _operator(text, f"operators.{name}")
+            for name, text in read_table(data.get("operators", {}), "[operators]").items()
         },
     )
 
 
-def _operator(text: str) -> Operator:
-    operator = Operator.parse(text)
+_NEEDED = frozenset({"version", "entities", "recognizers"})
+_KEYS = _NEEDED | {"locales", "operators", "patterns", "allow", "deny"}
+_ALLOW = ("values", "words", "medicines")
+_THRESHOLD = 0.5
+
+
+def _thresholds(table: Mapping[str, Any]) -> dict[EntityType, float]:
+    """From which confidence each type is redacted; one that the file does not name is, too."""
+    thresholds = dict.fromkeys(EntityType, _THRESHOLD)
+    for name, value in table.items():
+        entity_type = read_entity_type(name, "[entities]")
+        entity = read_table(value, f"entities.{name}")
+        check_keys(entity, ("enabled", "threshold"), f"entities.{name}")
+        if read_switch(entity.get("enabled", True), f"entities.{name}.enabled"):
+            thresholds[entity_type] = read_share(
+                entity.get("threshold", _THRESHOLD), f"entities.{name}.threshold"
+            )
+        else:
+            del thresholds[entity_type]
+    return thresholds
+
+
+def _operator(value: object, where: str) -> Operator:
+    failure = ""
+    try:
+        operator = Operator.parse(read_text(value, where))
+    except ValueError as error:
+        failure = str(error)
+    if failure:
+        raise MistakeError(f"{where}: {failure}")
     if operator.name is OperatorName.KEEP:
-        raise ValueError("PHI is kept for one run at a time, by `qa-monitor redact --keep`")
+        raise MistakeError(
+            f"{where}: PHI is kept for one run at a time, by `qa-monitor redact --keep`"
+        )
     return operator
-
-
-def _words(phrase: str) -> tuple[str, ...]:
-    return tuple(fold(phrase).replace("-", " - ").split())
-
-
-def _by_first_word(phrases: list[str]) -> dict[str, tuple[tuple[str, ...], ...]]:
-    by_first: dict[str, list[tuple[str, ...]]] = {}
-    for words in sorted(map(_words, phrases), key=len, reverse=True):
-        by_first.setdefault(words[0], []).append(words)
-    return {first: tuple(names) for first, names in by_first.items()}
-
-
-def _phrases(phrases: list[str]) -> re.Pattern[str]:
-    """One pattern for all ``phrases``, the longest first."""
-    parts = [
-        phrase[3:] if phrase.startswith("re:") else r"[\W_]+".join(map(re.escape, phrase.split()))
-        for phrase in sorted(phrases, key=len, reverse=True)
-    ]
-    return re.compile(rf"(?<![\w'])(?:{'|'.join(parts)})(?!\w)")

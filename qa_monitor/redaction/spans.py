@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from qa_monitor.calls import EntityType, RedactedWord, Turn, Word
 from qa_monitor.redaction.calltext import PLACEHOLDER, CallText, Found
-from qa_monitor.redaction.names import TITLES
 from qa_monitor.redaction.settings import RecognizerSettings
 
 __all__ = ["Numbering", "merge", "word_offsets"]
@@ -19,9 +19,12 @@ _JOINS_BY_TYPE = {
     EntityType.LOCATION: re.compile(r"[\s,]*"),
     EntityType.DATE: re.compile(r"[\s,]*"),
 }
-_JOIN_DIGITS = re.compile(
-    r"[\s,\-–—/.…]*(?:\b(?:dash|hyphen|slash|and|then|uh|um|er)\b[\s,\-–—/.…]*){0,3}", re.IGNORECASE
-)
+
+
+@cache
+def _join_digits(between_pieces: frozenset[str]) -> re.Pattern[str]:
+    words = "|".join(map(re.escape, sorted(between_pieces))) or "(?!)"
+    return re.compile(rf"[\s,\-–—/.…]*(?:\b(?:{words})\b[\s,\-–—/.…]*){{0,3}}", re.IGNORECASE)
 
 
 def merge(call: CallText, found: Iterable[Found], settings: RecognizerSettings) -> list[Found]:
@@ -94,11 +97,10 @@ def _tidy(call: CallText, found: Found) -> Found | None:
     if found.entity_type is EntityType.PERSON:
         indices = call.tokens_between(start, end)
         first = indices.start
-        while first < indices.stop - 1 and call.tokens[first].norm in TITLES - {
-            "lord",
-            "lady",
-            "sir",
-        } | {"."}:
+        outer_titles = call.locale.names.outer_titles
+        while first < indices.stop - 1 and (
+            call.tokens[first].norm == "." or call.tokens[first].norm in outer_titles
+        ):
             first += 1
         if indices:
             start = max(start, call.tokens[first].start)
@@ -110,7 +112,8 @@ def _tidy(call: CallText, found: Found) -> Found | None:
 def _is_allowed(call: CallText, found: Found, settings: RecognizerSettings) -> bool:
     text = call.folded[found.start : found.end]
     if found.entity_type in {EntityType.PERSON, EntityType.LOCATION, EntityType.ORGANIZATION}:
-        words = text[4:] if text.startswith("the ") else text
+        first, _, rest = text.partition(" ")
+        words = rest if first in call.locale.talk.definite_article else text
         return words in settings.allowed_words
     return re.sub(r"\W", "", text) in settings.allowed_values
 
@@ -130,7 +133,9 @@ def _union(a: Found, b: Found) -> Found:
 def _joins(call: CallText, a: Found, b: Found) -> bool:
     if a.entity_type is not b.entity_type or call.turn_at(a.start) != call.turn_at(b.start):
         return False
-    pattern = _JOINS_BY_TYPE.get(a.entity_type, _JOIN_DIGITS)
+    pattern = _JOINS_BY_TYPE.get(a.entity_type) or _join_digits(
+        call.locale.talk.between_code_pieces
+    )
     return pattern.fullmatch(call.text, a.end, b.start) is not None
 
 

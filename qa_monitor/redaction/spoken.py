@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from qa_monitor.redaction.calltext import CallText
+from qa_monitor.redaction.locales import default_locale
 
 __all__ = [
     "FILLERS",
@@ -23,62 +24,13 @@ __all__ = [
     "number_at",
 ]
 
-_ONES = {
-    w: str(i) for i, w in enumerate("zero one two three four five six seven eight nine".split())
-}
-_ZEROS = {"oh", "nought", "naught", "nil", "nill", "ought", "aught"}
-_TEENS = {
-    w: str(i)
-    for i, w in enumerate(
-        "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split(),
-        10,
-    )
-}
-_TENS = {
-    w: i for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
-} | {"fourty": 4}
-_REPEATS = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
+FILLERS = default_locale().talk.fillers
+NATO = {word: word[0] for word in sorted(default_locale().letters.alphabet)}
+NUMBER_WORDS = default_locale().numbers.said
+ORDINALS = default_locale().numbers.ordinals
+is_written_ordinal = default_locale().numbers.is_written_ordinal
 
-NUMBER_WORDS = frozenset({*_ONES, *_ZEROS, *_TEENS, *_TENS, *_REPEATS, "hundred", "thousand"})
-"""Words that numbers are said with."""
-
-_ORDINAL_ONES = "first second third fourth fifth sixth seventh eighth ninth".split()
-_ORDINAL_TEENS = (
-    "tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth "
-    "nineteenth twentieth"
-).split()
-ORDINALS = (
-    {w: i for i, w in enumerate(_ORDINAL_ONES, 1)}
-    | {w: i for i, w in enumerate(_ORDINAL_TEENS, 10)}
-    | {"thirtieth": 30, "twelvth": 12, "ninteenth": 19}
-)
-"""Ordinal words up to thirtieth that are one word."""
-
-NATO = {
-    word: word[0]
-    for word in (
-        "alpha alfa bravo charlie delta echo foxtrot golf hotel india juliet juliett kilo lima "
-        "mike "
-        "november oscar papa quebec romeo sierra tango uniform victor whiskey whisky xray yankee "
-        "zulu"
-    ).split()
-}
-_HOMOPHONES = {
-    "bee": "b", "cee": "c", "dee": "d", "ef": "f", "gee": "g", "aitch": "h", "haitch": "h",
-    "jay": "j", "kay": "k", "el": "l", "em": "m", "en": "n", "pee": "p", "cue": "q", "queue": "q",
-    "ar": "r", "ess": "s", "tee": "t", "vee": "v", "ex": "x", "wye": "y", "zee": "z", "zed": "z",
-}  # fmt: skip
-_WEAK_HOMOPHONES = {
-    "are": "r", "see": "c", "sea": "c", "tea": "t", "be": "b", "you": "u", "why": "y", "eye": "i",
-}  # fmt: skip
-
-FILLERS = frozenset("uh um er erm ah eh hm hmm mm mhm uhm".split())
-# Letters written close to a number that measure it: "800mg", "10am".
-_MEASURES = frozenset(
-    "mg mgs mcg ml mls cc mm cm kg lb lbs oz ft in am pm th st nd rd hr hrs min g x".split()
-)
 _SOFT_MARKS = frozenset(",-–—/…:·•*#()")
-_SOFT_WORDS = FILLERS | {"dash", "hyphen", "minus", "slash", "space", "stroke", "oblique"}
 _LONGEST_GAP = 4
 
 
@@ -144,75 +96,67 @@ class Run:
 
 def _small(call: CallText, index: int, turn: int) -> tuple[int, int] | None:
     """Value and next index of a number word below one hundred (not "oh")."""
-    word = call.norm(index, turn)
-    if word in _ONES:
-        return int(_ONES[word]), index + 1
-    if word in _TEENS:
-        return int(_TEENS[word]), index + 1
-    if word in _TENS:
+    words = call.locale.numbers.words
+    value = words.get(call.norm(index, turn))
+    if value is None:
+        return None
+    if value >= 20 and value % 10 == 0:
         after = index + 1
         if call.norm(after, turn) in {"-", "–"}:
             after += 1
-        one = call.norm(after, turn)
-        if one in _ONES and one != "zero":
-            return _TENS[word] * 10 + int(_ONES[one]), after + 1
-        return _TENS[word] * 10, index + 1
-    return None
-
-
-def is_written_ordinal(word: str) -> bool:
-    """Whether ``word`` is "1st", "22nd" and the like."""
-    return word[-2:] in {"st", "nd", "rd", "th"} and word[:-2].isdecimal()
+        one = words.get(call.norm(after, turn), 0)
+        if 1 <= one <= 9:
+            return value + one, after + 1
+    return value, index + 1
 
 
 def number_at(call: CallText, index: int, turn: int) -> tuple[int, int] | None:
     """The number said at token ``index`` with its hundreds and thousands, and the next index."""
-    if call.norm(index, turn) == "a" and call.norm(index + 1, turn) in {"hundred", "thousand"}:
-        small: tuple[int, int] | None = (1, index + 1)
-    else:
-        small = _small(call, index, turn)
+    words = call.locale.numbers
+    small = _small(call, index, turn)
     if small is None:
-        return None
+        following = call.norm(index + 1, turn) if call.norm(index, turn) in words.one else ""
+        if following not in words.hundred and following not in words.thousand:
+            return None
+        small = (1, index + 1)
     value, after = small
     is_large = False
-    if call.norm(after, turn) == "hundred" and value:
+    if value and call.norm(after, turn) in words.hundred:
         value, after, is_large = value * 100, after + 1, True
         value, after = _add_rest(call, value, after, turn)
-    if call.norm(after, turn) == "thousand" and value:
+    if value and call.norm(after, turn) in words.thousand:
         value, after, is_large = value * 1000, after + 1, True
         rest = _small(call, after, turn)
-        if rest is not None and call.norm(rest[1], turn) == "hundred":
+        if rest is not None and call.norm(rest[1], turn) in words.hundred:
             value, after = value + rest[0] * 100, rest[1] + 1
         value, after = _add_rest(call, value, after, turn)
     return (value, after) if is_large or small[1] == after else small
 
 
 def _add_rest(call: CallText, value: int, after: int, turn: int) -> tuple[int, int]:
-    position = after + 1 if call.norm(after, turn) == "and" else after
+    position = after + 1 if call.norm(after, turn) in call.locale.numbers.joints else after
     rest = _small(call, position, turn)
     return (value + rest[0], rest[1]) if rest is not None else (value, after)
 
 
-def _said_digit(word: str) -> str | None:
-    return _ONES.get(word) or ("0" if word in _ZEROS else None)
-
-
 def _letter_with_word(call: CallText, index: int, turn: int, letter: str) -> int | None:
     """The last index of "as in Mary" after a letter; ``None`` if no word tells the letter."""
+    words = call.locale.letters
     after = index + 1
     if call.norm(after, turn) in {",", "."}:
         after += 1
     joint = call.norm(after, turn)
-    if joint != "as" and (joint not in {"like", "for", "in"} or letter in "ai"):
+    is_sure = joint in words.tellers
+    if not is_sure and (joint not in words.weak_tellers or letter in words.words):
         # "can I, like, ..." spells nothing.
         return None
     after += 1
-    if joint == "as" and call.norm(after, turn) in {"in", "for"}:
+    if is_sure and call.norm(after, turn) in words.after_tellers:
         after += 1
-    if call.norm(after, turn) in {"a", "an", "the"}:
+    if call.norm(after, turn) in call.locale.talk.articles:
         after += 1
     word = call.norm(after, turn)
-    if joint == "as" and word in NATO and call.norm(after + 1, turn) in NATO:
+    if is_sure and word in words.alphabet and call.norm(after + 1, turn) in words.alphabet:
         # "S, H, as in sierra hotel"
         return after + 1
     if len(word) > 1 and word[0] == letter:
@@ -225,17 +169,18 @@ def _unit_at(call: CallText, index: int, turn: int) -> Unit | None:
     word = token.norm
     if word.isdecimal():
         return Unit(index, index, word, "digit" if len(word) == 1 else "number")
-    if word in _REPEATS:
-        after = index + 1
-        if word == "double" and call.norm(after, turn) in {"u", "you"}:
-            return Unit(index, after, "w", "letter", is_weak=True)
+    numbers, letters = call.locale.numbers, call.locale.letters
+    if word in numbers.repeats:
+        times, after = numbers.repeats[word], index + 1
         repeated = call.norm(after, turn)
-        char = _said_digit(repeated) or (repeated if len(repeated) == 1 else None)
+        if times == 2 and repeated in letters.doubled:
+            return Unit(index, after, letters.doubled[repeated], "letter", is_weak=True)
+        char = numbers.digits.get(repeated) or (repeated if len(repeated) == 1 else None)
         if char is not None and char.isalnum():
             kind = "digit" if char.isdecimal() else "letter"
-            return Unit(index, after, char * _REPEATS[word], kind)
+            return Unit(index, after, char * times, kind)
         return None
-    digit = _said_digit(word)
+    digit = numbers.digits.get(word)
     number = number_at(call, index, turn)
     if number is not None and number[1] > index + 1:
         return Unit(index, number[1] - 1, str(number[0]), "number")
@@ -247,16 +192,17 @@ def _unit_at(call: CallText, index: int, turn: int) -> Unit | None:
         last = _letter_with_word(call, index, turn, word)
         if last is not None:
             return Unit(index, last, word, "letter", is_spelled=True)
-        return Unit(index, index, word, "letter", is_weak=word in {"a", "i"})
+        return Unit(index, index, word, "letter", is_weak=word in letters.words)
     if token.is_word and len(word) <= 3 and _is_beside_digits(call, index, turn):
         return Unit(index, index, word, "letter")
-    if word in NATO:
-        return Unit(index, index, NATO[word], "nato", is_weak=True)
-    if word in _HOMOPHONES:
-        last = _letter_with_word(call, index, turn, _HOMOPHONES[word])
+    if word in letters.alphabet:
+        return Unit(index, index, word[0], "nato", is_weak=True)
+    if word in letters.homophones:
+        letter = letters.homophones[word]
+        last = _letter_with_word(call, index, turn, letter)
         if last is not None:
-            return Unit(index, last, _HOMOPHONES[word], "letter", is_spelled=True)
-        return Unit(index, index, _HOMOPHONES[word], "letter", is_weak=True)
+            return Unit(index, last, letter, "letter", is_spelled=True)
+        return Unit(index, index, letter, "letter", is_weak=True)
     return None
 
 
@@ -264,18 +210,19 @@ def _is_beside_digits(call: CallText, index: int, turn: int) -> bool:
     token = call.tokens[index]
     before, after = call.norm(index - 1, turn), call.norm(index + 1, turn)
     if token.is_glued and before.isdecimal():
-        return token.norm not in _MEASURES
+        return token.norm not in call.locale.quantities.glued
     return after.isdecimal() and call.tokens[index + 1].is_glued
 
 
 def _gap_end(call: CallText, index: int, turn: int) -> int | None:
     """The index after the pauses at ``index`` where a run may go on; ``None`` if it must end."""
+    talk = call.locale.talk
     position = index
     while position - index <= _LONGEST_GAP:
         word = call.norm(position, turn)
         if not word:
             return None
-        if word in _SOFT_MARKS or word in _SOFT_WORDS:
+        if word in _SOFT_MARKS or word in talk.pauses:
             position += 1
             continue
         if word == "." and (call.norm(position + 1, turn) == "."):
@@ -294,6 +241,7 @@ def find_runs(call: CallText) -> list[Run]:
     if "runs" in call.views:
         return list(call.views["runs"])
     runs: list[Run] = []
+    weak_homophones = call.locale.letters.weak_homophones
     for turn, indices in enumerate(call.turn_tokens):
         position, stop = indices.start, indices.stop
         while position < stop:
@@ -311,13 +259,13 @@ def find_runs(call: CallText) -> list[Run]:
                 if _half_day_end(call, following, turn) is not None:
                     break
                 following_unit = _unit_at(call, following, turn)
-                if following_unit is None and call.norm(following, turn) in _WEAK_HOMOPHONES:
+                if following_unit is None and call.norm(following, turn) in weak_homophones:
                     following_unit = _weak_unit(call, following, turn, units)
                 if following_unit is None:
                     break
                 units.append(following_unit)
                 position = following_unit.last + 1
-            trimmed = _trim(units)
+            trimmed = _trim(units, call.locale.letters.words)
             if trimmed:
                 runs.append(Run(turn, tuple(trimmed)))
     call.views["runs"] = runs
@@ -326,15 +274,16 @@ def find_runs(call: CallText) -> list[Run]:
 
 def _half_day_end(call: CallText, index: int, turn: int) -> int | None:
     """The index after "a m" or "p.m." at ``index``, if it follows a number."""
-    before = call.norm(index - 1, turn)
-    if call.norm(index, turn) not in {"a", "p"}:
+    second = call.locale.quantities.spaced_half_days.get(call.norm(index, turn))
+    if second is None:
         return None
-    if not before.isdecimal() and before not in NUMBER_WORDS:
+    before = call.norm(index - 1, turn)
+    if not before.isdecimal() and before not in call.locale.numbers.said:
         return None
     after = index + 1
     if call.norm(after, turn) == ".":
         after += 1
-    return after + 1 if call.norm(after, turn) == "m" else None
+    return after + 1 if call.norm(after, turn) == second else None
 
 
 def _weak_unit(call: CallText, index: int, turn: int, units: list[Unit]) -> Unit | None:
@@ -344,10 +293,11 @@ def _weak_unit(call: CallText, index: int, turn: int, units: list[Unit]) -> Unit
     following = _gap_end(call, index + 1, turn)
     if following is None or _unit_at(call, following, turn) is None:
         return None
-    return Unit(index, index, _WEAK_HOMOPHONES[call.norm(index, turn)], "letter", is_weak=True)
+    letter = call.locale.letters.weak_homophones[call.norm(index, turn)]
+    return Unit(index, index, letter, "letter", is_weak=True)
 
 
-def _trim(units: list[Unit]) -> list[Unit]:
+def _trim(units: list[Unit], letter_words: frozenset[str]) -> list[Unit]:
     """``units`` without weak ones that have nothing to lean on."""
     strong = [i for i, unit in enumerate(units) if not unit.is_weak]
     nato = [i for i, unit in enumerate(units) if unit.kind == "nato"]
@@ -356,7 +306,11 @@ def _trim(units: list[Unit]) -> list[Unit]:
     if len(units) == 1:
         return units
     first, last = strong[0], strong[-1]
-    while first > 0 and units[first - 1].kind == "letter" and units[first - 1].chars not in "ai":
+    while (
+        first > 0
+        and units[first - 1].kind == "letter"
+        and units[first - 1].chars not in letter_words
+    ):
         first -= 1
     letters = [i for i in strong if units[i].kind == "letter"]
     # "a" and "i" beside another letter are spelled; beside a number they are words.

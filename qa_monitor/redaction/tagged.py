@@ -10,7 +10,7 @@ import numpy.typing as npt
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.ages import is_told_age
 from qa_monitor.redaction.calltext import CallText, Found
-from qa_monitor.redaction.spoken import FILLERS, find_runs
+from qa_monitor.redaction.spoken import find_runs
 from qa_monitor.redaction.tagger import LABELS, TagProbabilities
 
 __all__ = ["find_tagged", "without_denied"]
@@ -25,9 +25,8 @@ _ASKED_SEED = 0.1
 """In the answer to a question for a value a token this likely is enough ..."""
 _RUN_SEED = 0.2
 """... and in digits or letters said one after another, one of this likelihood for them all."""
-_GAP_WORDS = FILLERS | set(", - . / – — ' ( ) dash hyphen".split())
-# "four four and then nine" is one code, "Maria and Tom" are two people.
-_CODE_JOINTS = frozenset({"and", "then"})
+_GAP_MARKS = frozenset(",-./–—'()")
+# "Four four and then nine" is one code, "Maria and Tom" are two people.
 _NO_CODES = frozenset(
     {EntityType.PERSON, EntityType.ORGANIZATION, EntityType.LOCATION, EntityType.DATE}
 )
@@ -105,11 +104,13 @@ def _over_gap(
     call: CallText, seeds: Booleans, last: int, stop: int, *, is_code: bool
 ) -> int | None:
     """The next sure token, if only pauses and fillers lie between."""
+    talk = call.locale.talk
+    gap_words = talk.between_code_pieces if is_code else talk.between_pieces
     for following in range(last + 1, min(stop, last + 2 + _LONGEST_GAP)):
         if seeds[following]:
             return following
         word = call.tokens[following].norm
-        if word not in _GAP_WORDS and not (is_code and word in _CODE_JOINTS):
+        if word not in _GAP_MARKS and word not in gap_words:
             return None
     return None
 

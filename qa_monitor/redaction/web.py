@@ -5,34 +5,14 @@ from __future__ import annotations
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.calltext import CallText, Found
 from qa_monitor.redaction.expectation import Cue
-from qa_monitor.redaction.spoken import FILLERS, number_at
-from qa_monitor.redaction.words import TALK
+from qa_monitor.redaction.spoken import number_at
 
 __all__ = ["find_web_addresses"]
 
 RECOGNIZER = "spoken_web"
 
-_ENDINGS = frozenset(
-    "com net org edu gov io co uk us info biz health nhs ca mil care app tv me clinic example test "
-    "med hospital pharmacy doctor family coop int de fr es mx ie au nz".split()
-)
-_JOINTS = frozenset("dot underscore dash hyphen period point slash".split())
-_PROVIDERS = frozenset(
-    "gmail yahoo hotmail outlook icloud aol comcast verizon protonmail proton msn att "
-    "sbcglobal btinternet googlemail ymail cox charter bellsouth earthlink".split()
-)
-# Words that come before an address and are not part of it.
-_STOPS = frozenset(
-    "is it's its at to email e-mail mail address that's that on me my his her their your our the "
-    "and so or "
-    "yes yeah yep sure okay ok uh um er erm it through visit website site online go use send "
-    "sent have by "
-    "for via from check with still an a new old be would can portal page correct right no was "
-    "i you we they link in of".split()
-)
 _LONGEST_LOCAL = 14
 _LONGEST_PATH = 3
-_PATH_WORDS = frozenset("new patient patients doctor form forms".split())
 
 
 def find_web_addresses(call: CallText, cues: list[list[Cue]]) -> list[Found]:
@@ -70,6 +50,7 @@ def find_web_addresses(call: CallText, cues: list[list[Cue]]) -> list[Found]:
 
 def _spelled_ending(call: CallText, index: int, turn: int) -> int | None:
     """The last index of an ending said letter by letter at ``index``: "e d u", "c o m"."""
+    endings = call.locale.web.endings
     letters = ""
     position = index
     while (
@@ -78,7 +59,7 @@ def _spelled_ending(call: CallText, index: int, turn: int) -> int | None:
         and len(letters) < 4
     ):
         letters += call.norm(position, turn)
-        if letters in _ENDINGS and len(call.norm(position + 1, turn)) != 1:
+        if letters in endings and len(call.norm(position + 1, turn)) != 1:
             return position
         position += 1
     return None
@@ -90,14 +71,15 @@ def _is_glued(call: CallText, index: int, turn: int) -> bool:
 
 def _domain_end(call: CallText, index: int, turn: int) -> int | None:
     """The last token of "gmail dot com" beginning at ``index``; ``None`` if there is no ending."""
+    said = call.locale.web
     position = index
     last: int | None = None
     words = 0
     while words < 8 and (word := call.norm(position, turn)):
         is_mark = word == "." and not _is_glued(call, position + 1, turn)
-        if word in {"dot", ".", "point", "period"} and not (is_mark and last is not None):
+        if (word == "." or word in said.dots) and not (is_mark and last is not None):
             ending = call.norm(position + 1, turn)
-            if ending in _ENDINGS:
+            if ending in said.endings:
                 last = position + 1
                 position += 2
                 continue
@@ -110,13 +92,11 @@ def _domain_end(call: CallText, index: int, turn: int) -> int | None:
                 break
             position += 1
             continue
-        if last is not None and word == "," and call.norm(position + 1, turn) == "slash":
+        is_led = word == "," or word in said.forward
+        if last is not None and is_led and call.norm(position + 1, turn) in said.slashes:
             position += 1
             continue
-        if last is not None and word == "forward" and call.norm(position + 1, turn) == "slash":
-            position += 1
-            continue
-        if last is not None and word in {"slash", "/"}:
+        if last is not None and (word == "/" or word in said.slashes):
             path = call.norm(position + 1, turn)
             if not path or not path[0].isalnum():
                 break
@@ -126,9 +106,9 @@ def _domain_end(call: CallText, index: int, turn: int) -> int | None:
                 last = position
                 position += 1
             continue
-        if last is not None and word not in {"dash", "-", "hyphen"}:
+        if last is not None and word != "-" and word not in said.dashes:
             break
-        if not (word[0].isalnum() or word in {"-", ","} or word in _JOINTS):
+        if not (word[0].isalnum() or word in {"-", ","} or word in said.joints):
             break
         words += 1
         position += 1
@@ -138,27 +118,30 @@ def _domain_end(call: CallText, index: int, turn: int) -> int | None:
 def _goes_on(call: CallText, index: int, turn: int) -> bool:
     """Whether the token is one more word of a path: "slash new patient forms"."""
     word = call.norm(index, turn)
-    return bool(word) and word[0].isalnum() and (word in _PATH_WORDS or word not in TALK)
+    is_path = word in call.locale.web.path_words or word not in call.locale.talk.words
+    return bool(word) and word[0].isalnum() and is_path
 
 
 def _email(
     call: CallText, index: int, turn: int, lowest: int
 ) -> tuple[int, int, EntityType, float] | None:
-    if call.norm(index, turn) not in {"at", "@"}:
+    said = call.locale.web
+    at = call.norm(index, turn)
+    if at != "@" and at not in said.at:
         return None
     domain = index + 1
-    while call.norm(domain, turn) in FILLERS | {","}:
+    while (pause := call.norm(domain, turn)) == "," or pause in call.locale.talk.fillers:
         domain += 1
     word = call.norm(domain, turn)
     if not word or not word[0].isalnum():
         return None
     end = _domain_end(call, domain, turn)
     if end is None:
-        if word not in _PROVIDERS:
+        if word not in said.providers:
             return None
         end = domain
-    elif (
-        "dot" not in {call.norm(i, turn) for i in range(domain, end + 1)} and word not in _PROVIDERS
+    elif word not in said.providers and said.dot.isdisjoint(
+        call.norm(i, turn) for i in range(domain, end + 1)
     ):
         return None
     first = _local_start(call, index, turn, lowest)
@@ -169,30 +152,27 @@ def _email(
 
 def _local_start(call: CallText, index: int, turn: int, lowest: int) -> int:
     """Where the part before "at" begins."""
+    said, fillers = call.locale.web, call.locale.talk.fillers
     first = index
     position = index - 1
     while position >= lowest and index - position <= _LONGEST_LOCAL:
         word = call.norm(position, turn)
-        joined = (
-            call.norm(position + 1, turn) in _JOINTS or call.norm(position - 1, turn) in _JOINTS
-        )
+        before, after = call.norm(position - 1, turn), call.norm(position + 1, turn)
+        joined = after in said.joints or before in said.joints
         if word in {".", "?", "!", ":", ";"} and not call.tokens[position + 1].is_glued:
             break
-        is_named = word in {"the", "number"} and call.norm(position + 1, turn) in {
-            "number",
-            "letter",
-        }
-        if word in _STOPS and not joined and not is_named:
+        is_named = after in said.letter_names and word in call.locale.talk.definite_article
+        if word in said.stops and not joined and not is_named:
             is_letter = len(word) == 1 and (
-                _is_spelled(call, position, turn) or call.norm(position - 1, turn) in {"it's", "is"}
+                _is_spelled(call, position, turn) or before in said.before_letter
             )
-            is_pause = word in FILLERS and call.norm(position - 1, turn) not in _STOPS
+            is_pause = word in fillers and before not in said.stops
             if is_pause and position > lowest:
                 position -= 1
                 continue
             if not is_letter:
                 break
-        if word[0].isalnum() or word in _JOINTS or word == "_":
+        if word[0].isalnum() or word in said.joints or word == "_":
             first = position
         position -= 1
     return first
@@ -206,28 +186,30 @@ def _is_spelled(call: CallText, index: int, turn: int) -> bool:
 def _web(
     call: CallText, index: int, turn: int, lowest: int
 ) -> tuple[int, int, EntityType, float] | None:
+    said = call.locale.web
     word = call.norm(index, turn)
-    spelled_www = [call.norm(index + i, turn) for i in range(3)] == ["w", "w", "w"]
-    double = word in {"double", "triple"} and call.norm(index + 1, turn) in {"u", "w"}
-    if word == "www" or spelled_www or double:
+    spelled_www = word == "w" and [call.norm(index + i, turn) for i in (1, 2)] == ["w", "w"]
+    if word == "www" or spelled_www or _is_repeated_w(call, index, turn):
         end = _domain_end(call, index + (3 if spelled_www else 1), turn)
         if end is not None:
             return index, end, EntityType.URL, 0.9
-    if word in {"https", "http"} and call.norm(index + 1, turn) in {"colon", ":"}:
+    if word in {"https", "http"}:
+        colon = call.norm(index + 1, turn)
         end = _domain_end(call, index + 2, turn)
-        if end is not None:
+        if end is not None and (colon == ":" or colon in said.colon):
             return index, end, EntityType.URL, 0.9
-    if word == "dot" and index > lowest:
+    if word in said.dot and index > lowest:
         after = call.norm(index + 1, turn)
         spelled = _spelled_ending(call, index + 1, turn)
-        if after in _ENDINGS - {"me", "us"} or spelled is not None:
+        is_ending = after in said.endings and after not in said.weak_endings
+        if is_ending or spelled is not None:
             end = _domain_end(call, index, turn) or spelled or index + 1
             first = index
             position = index - 1
             while position >= lowest and index - position <= 5:
                 previous = call.norm(position, turn)
-                is_part = call.norm(position + 1, turn) in {"dot", "slash", "dash"}
-                if (previous in _STOPS and not is_part) or (
+                is_part = call.norm(position + 1, turn) in said.joints
+                if (previous in said.stops and not is_part) or (
                     not previous[0].isalnum() and previous not in {"-", "."}
                 ):
                     break
@@ -240,28 +222,38 @@ def _web(
     return None
 
 
+def _is_repeated_w(call: CallText, index: int, turn: int) -> bool:
+    """Whether "double u" or "triple w" stands at ``index``."""
+    if call.norm(index, turn) not in call.locale.numbers.repeats:
+        return False
+    repeated = call.norm(index + 1, turn)
+    return repeated == "w" or call.locale.letters.doubled.get(repeated) == "w"
+
+
 def _network_address(
     call: CallText, index: int, turn: int
 ) -> tuple[int, int, EntityType, float] | None:
     """Four numbers with "dot" between them."""
+    numbers, dots = call.locale.numbers, call.locale.web.dots
     parts = 0
     position = index
     while True:
         begin = position
-        while (
-            call.norm(position, turn).isdecimal()
-            or call.norm(position, turn) in {"oh", "double", "triple"}
-            or number_at(call, position, turn) is not None
-        ):
+        while word := call.norm(position, turn):
             number = number_at(call, position, turn)
-            position = number[1] if number is not None else position + 1
+            if number is not None:
+                position = number[1]
+            elif word.isdecimal() or word in numbers.zeros or word in numbers.repeats:
+                position += 1
+            else:
+                break
         if position == begin:
             break
         parts += 1
         last = position - 1
         if parts == 4:
             return index, last, EntityType.IP, 0.9
-        if call.norm(position, turn) not in {"dot", "point", "."}:
+        if call.norm(position, turn) != "." and call.norm(position, turn) not in dots:
             break
         position += 1
     return None
@@ -277,6 +269,7 @@ def _fragments(call: CallText, turn: int, cues: list[list[Cue]], found: list[Fou
     )
     if not asked:
         return []
+    said = call.locale.web
     covered = {
         i
         for f in found
@@ -286,7 +279,7 @@ def _fragments(call: CallText, turn: int, cues: list[list[Cue]], found: list[Fou
     pieces: list[Found] = []
     for index in call.turn_tokens[turn]:
         word = call.norm(index, turn)
-        if index in covered or word not in {"dot", "underscore"}:
+        if index in covered or not (word in said.dot or word in said.underscores):
             continue
         first, last = index, index
         while (
@@ -294,7 +287,7 @@ def _fragments(call: CallText, turn: int, cues: list[list[Cue]], found: list[Fou
             and (previous := call.norm(first - 1, turn))
             and first - 1 not in covered
             and (previous[0].isalnum() or previous == ",")
-            and (previous not in _STOPS or len(previous) == 1)
+            and (previous not in said.stops or len(previous) == 1)
         ):
             first -= 1
         while (
@@ -302,7 +295,7 @@ def _fragments(call: CallText, turn: int, cues: list[list[Cue]], found: list[Fou
             and (following := call.norm(last + 1, turn))
             and last + 1 not in covered
             and (following[0].isalnum() or following == ",")
-            and (following not in _STOPS or len(following) == 1)
+            and (following not in said.stops or len(following) == 1)
         ):
             last += 1
         covered.update(range(first, last + 1))
