@@ -70,3 +70,23 @@ def test_the_wheel_carries_no_training_text_and_no_test(installed: Path) -> None
         name for name in names if "/calls/" in name or name.startswith(("tests", "samples"))
     ]
     assert any("migrations" in name for name in names)
+
+
+@pytest.mark.slow
+def test_the_wheel_carries_the_recognizers_file_and_its_locales(installed: Path) -> None:
+    script = (
+        "from qa_monitor.redaction.settings import load_settings; locale = load_settings().locale; "
+        "print(locale.__class__.__module__, *locale.codes, locale.talk.is_common('appointment'))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", script],
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        cwd=installed,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert result.stdout.split() == ["qa_monitor.redaction.locales", "en-US", "en-GB", "True"]
+    folder = installed / "qa_monitor" / "redaction" / "locales"
+    assert {path.name for path in folder.iterdir()} >= {"en.toml", "en-US.toml", "en-words.txt"}
