@@ -22,6 +22,7 @@ import importlib.util
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -314,14 +315,22 @@ def _say(message: str) -> None:
 # --- answers of real callers ---------------------------------------------------------------------
 
 
+# Heard in an answer, these are as often digits and letters: "for" four, "to" two, "are" R, "am" M.
+_SOUND_LIKE_VALUES = frozenset("am are be for he in so to we you".split())
+
+
 def _evi_section(folder: Path, redactor: Redactor, step: int) -> Section:
-    """The answers that are clean by the rule that comes with them, and the words that stay."""
-    from qa_monitor.redaction.measure import RedactionTally, labelled_dialogue, wilson
-    from qa_monitor.redaction.measure_kept import KeptTurn, count_kept
+    """The answers that are clean by the rule that comes with them, and the words that stay.
+
+    Function words count before and after the value, as far as the rule tells where it is, and not
+    inside it ("the third *of* June"); an article right before the value belongs to it.
+    """
+    from qa_monitor.redaction.measure import labelled_dialogue, wilson
 
     answers = _json_lines(folder / "evi-dev.jsonl")[::step]
-    tally = RedactionTally()
-    outputs: list[str] = []
+    rule = _evi_rule(folder / "evi_leaks.py")
+    clean: dict[str, list[bool]] = {}
+    kept: list[bool] = []
     for answer in _shown("evi", answers):
         turns = [
             {"speaker": "agent", "text": answer["prompt"]},
@@ -329,36 +338,58 @@ def _evi_section(folder: Path, redactor: Redactor, step: int) -> Section:
         ]
         dialogue, _ = labelled_dialogue({"id": "answer", "turns": turns})
         redacted = redactor.redact(dialogue).turns[1]
-        outputs.append(redacted.text)
-        spans = [(span.source_start, span.source_end) for span in redacted.spans]
-        tally.calls.append(count_kept([KeptTurn(answer["text"], spans)], frozenset()))
-    clean = _evi_verdicts(folder / "evi_leaks.py", answers, outputs)
+        item, gold = str(answer["item"]), answer["gold"]
+        if not rule.carriers(item, gold, answer["text"]):
+            continue
+        clean.setdefault(item, []).append(not rule.carriers(item, gold, redacted.text))
+        hidden = [(span.source_start, span.source_end) for span in redacted.spans]
+        kept.extend(
+            not any(start < right and end > left for left, right in hidden)
+            for start, end in _words_beside(answer, rule)
+        )
     section = Section(f"callers' answers (EVI): {len(answers)} turns", ("as heard",))
 
     def row(name: str, verdicts: Sequence[bool], target: Target | None = None) -> Row:
         found, count = sum(verdicts), len(verdicts)
         low, high = wilson(found, count)
-        return Row(name, {"as heard": Cell(found / count, low, high, count)}, target, ("as heard",))
+        share = found / count if count else None
+        return Row(name, {"as heard": Cell(share, low, high, count)}, target, ("as heard",))
 
-    section.rows.append(row("clean turns", clean, Target(0.98)))
-    for item in sorted({str(answer["item"]) for answer in answers}):
-        of_item = [c for c, answer in zip(clean, answers, strict=True) if answer["item"] == item]
-        section.rows.append(row(f"clean, {item}", of_item))
-    kept = {"as heard": _cell(tally.share("function_words_kept"))}
-    section.rows.append(Row("function words that stay", kept, Target(0.9), ("as heard",)))
+    everything = [verdict for verdicts in clean.values() for verdict in verdicts]
+    section.rows.append(row("clean turns", everything, Target(0.98)))
+    section.rows.extend(row(f"clean, {item}", clean[item]) for item in sorted(clean))
+    section.rows.append(row("function words that stay", kept, Target(0.9)))
     return section
 
 
-def _evi_verdicts(
-    script: Path, answers: Sequence[Mapping[str, Any]], outputs: Sequence[str]
-) -> list[bool]:
-    """Whether each output is clean, by the script that comes with the answers."""
+def _evi_rule(script: Path) -> Any:
+    """The script that comes with the answers, as a module."""
     spec = importlib.util.spec_from_file_location("evi_leaks", script)
     if spec is None or spec.loader is None:
         raise SystemExit(f"{script.name} cannot be read")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return [not module.leaks(answer, text) for answer, text in zip(answers, outputs, strict=True)]
+    return module
+
+
+def _words_beside(answer: Mapping[str, Any], rule: Any) -> list[tuple[int, int]]:
+    """Where the function words before and after the value stand."""
+    from qa_monitor.redaction.measure_kept import FUNCTION_WORDS
+
+    item, gold, text = answer["item"], answer["gold"], answer["text"].lower()
+    found = list(re.finditer(r"[\w']+", text))
+    told = [i for i, word in enumerate(found) if rule.carriers(item, gold, word.group().strip("'"))]
+    if not told:
+        return []
+    first, last = told[0], told[-1]
+    if first and found[first - 1].group() in {"the", "a"}:
+        first -= 1
+    counted = FUNCTION_WORDS - _SOUND_LIKE_VALUES
+    return [
+        word.span()
+        for i, word in enumerate(found)
+        if (i < first or i > last) and word.group() in counted
+    ]
 
 
 # --- public consultations ------------------------------------------------------------------------

@@ -36,8 +36,8 @@ import json
 import sys
 
 
-def leaks(answer, text):
-    return answer["value"] in text
+def carriers(item, gold, text):
+    return [word for word in text.split() if word in gold.split()]
 """
 
 
@@ -94,7 +94,7 @@ def test_the_command_prints_each_figure_of_each_way_beside_its_target(tmp_path: 
     evaluation.mkdir(parents=True)
     (evaluation / "evi_leaks.py").write_text(RULE)
     answer = {"item": "name", "prompt": "What is your name?", "text": "my name is ray ortega"}
-    (evaluation / "evi-dev.jsonl").write_text(json.dumps({**answer, "value": "ortega"}) + "\n")
+    (evaluation / "evi-dev.jsonl").write_text(json.dumps({**answer, "gold": "ray ortega"}) + "\n")
     options = ["--frozen", f"{tmp_path}/frozen", "--shared", f"{tmp_path}/shared", "--json"]
     result = subprocess.run(
         [sys.executable, SCRIPT, *options, "--only", "frozen", "calls-dev", "evi"],

@@ -21,7 +21,7 @@ _SEED = 0.5
 """A token this likely begins a span ..."""
 _JOIN = 0.3
 """... which goes on over tokens this likely."""
-_ASKED_SEED = 0.1
+_ASKED_SEED = 0.3
 """In the answer to a question for a value a token this likely is enough ..."""
 _RUN_SEED = 0.2
 """... and in digits or letters said one after another, one of this likelihood for them all."""

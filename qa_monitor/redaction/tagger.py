@@ -29,7 +29,7 @@ _OTHER_ROLE = "[unused2]"
 
 WINDOW = 192
 """Pieces the network reads at once, the marks at both ends included."""
-_LEFT, _RIGHT = 40, 16
+_LEFT, _RIGHT = 24, 8
 _BATCH = 16
 
 Floats = npt.NDArray[np.float32]
