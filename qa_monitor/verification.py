@@ -43,8 +43,8 @@ from qa_monitor.calls import (
 )
 from qa_monitor.redaction import Redactor
 from qa_monitor.redaction.calltext import CallText
-from qa_monitor.redaction.spoken import NATO, NUMBER_WORDS, ORDINALS, Run, find_runs
-from qa_monitor.redaction.words import is_common
+from qa_monitor.redaction.spoken import Run, find_runs
+from qa_monitor.redaction.words import ALPHABET, NUMBER_WORDS, ORDINALS, is_common
 from qa_monitor.speakers import assign_speakers
 from qa_monitor.transcription import Recogniser
 
@@ -367,7 +367,7 @@ def _is_telling(word: str) -> bool:
         and word.isalpha()
         and word not in NUMBER_WORDS
         and word not in ORDINALS
-        and word not in NATO
+        and word not in ALPHABET
         and not is_common(word)
     )
 

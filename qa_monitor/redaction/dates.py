@@ -6,13 +6,9 @@ from dataclasses import dataclass, field
 
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.calltext import CallText, Found
-from qa_monitor.redaction.locales import default_locale
 from qa_monitor.redaction.spoken import Run, number_at
 
-__all__ = ["MONTHS", "WEEKDAYS", "find_dates", "numeric_date", "spoken_numeric_date"]
-
-MONTHS = default_locale().dates.months
-WEEKDAYS = default_locale().dates.weekdays
+__all__ = ["find_dates", "numeric_date", "spoken_numeric_date"]
 
 RECOGNIZER = "spoken_dates"
 

@@ -56,9 +56,7 @@ __all__ = [
     "Locale",
     "WrittenPattern",
     "default_locale",
-    "fold",
     "load_locales",
-    "phrase_pattern",
     "read_patterns",
 ]
 

@@ -15,7 +15,6 @@ from qa_monitor.redaction.locales import (
     DEFAULT_LOCALES,
     Locale,
     WrittenPattern,
-    fold,
     load_locales,
     read_patterns,
 )
@@ -30,6 +29,7 @@ from qa_monitor.redaction.tables import (
     read_table,
     read_text,
 )
+from qa_monitor.redaction.vocabulary import fold
 
 __all__ = ["DEFAULT_FILE", "RecognizerSettings", "load_settings"]
 

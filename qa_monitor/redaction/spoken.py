@@ -10,25 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from qa_monitor.redaction.calltext import CallText
-from qa_monitor.redaction.locales import default_locale
 
-__all__ = [
-    "FILLERS",
-    "NATO",
-    "NUMBER_WORDS",
-    "ORDINALS",
-    "Run",
-    "Unit",
-    "find_runs",
-    "is_written_ordinal",
-    "number_at",
-]
-
-FILLERS = default_locale().talk.fillers
-NATO = {word: word[0] for word in sorted(default_locale().letters.alphabet)}
-NUMBER_WORDS = default_locale().numbers.said
-ORDINALS = default_locale().numbers.ordinals
-is_written_ordinal = default_locale().numbers.is_written_ordinal
+__all__ = ["Run", "Unit", "find_runs", "number_at"]
 
 _SOFT_MARKS = frozenset(",-–—/…:·•*#()")
 _LONGEST_GAP = 4

@@ -70,15 +70,16 @@ def read_phrases(value: object, where: str) -> tuple[str, ...]:
 
 
 def read_regex(value: object, where: str) -> str:
-    """``value``, a regular expression."""
+    """``value``, a regular expression that does not match an empty text."""
     text = read_text(value, where)
     failure = ""
     try:
-        re.compile(text)
+        if re.fullmatch(text, "") is not None:
+            failure = "it matches where nothing is"
     except re.error as error:
         failure = str(error)
     if failure:
-        raise MistakeError(f"{where} is no regular expression: {failure}")
+        raise MistakeError(f"{where} is no regular expression of use: {failure}")
     return text
 
 

@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 
 from qa_monitor.calls import SAMPLE_RATE_HZ, DecodedAudio, EntityType, Turn, Word
 from qa_monitor.errors import TranscriptionError
-from qa_monitor.redaction.spoken import NUMBER_WORDS, ORDINALS
+from qa_monitor.redaction.words import NUMBER_WORDS, ORDINALS
 from qa_monitor.speakers import assign_speakers
 from qa_monitor.training.ner_data import read_written_calls
 from qa_monitor.training.recogniser.text import digits, speakable

@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 from qa_monitor.calls import EntityType, Role
-from qa_monitor.redaction.spoken import NATO
+from qa_monitor.redaction.words import ALPHABET
 from qa_monitor.training.ner_data import Names, fill, splice_piece, swap_value
 
 __all__ = ["CallSource", "TaggedTurn", "read_turns"]
@@ -385,7 +385,7 @@ def _grouped(digits: str, rng: random.Random, sizes: Sequence[int]) -> str:
 def say_letters(letters: str, rng: random.Random) -> str:
     """Letters as people spell: bare, with words, in the alphabet of radio."""
     style = rng.choice(("bare", "bare", "bare", "word", "nato"))
-    nato = {letter: word for word, letter in NATO.items()}
+    nato = {word[0]: word for word in sorted(ALPHABET)}
     said: list[str] = []
     for letter in letters:
         if style == "nato" and letter in nato:

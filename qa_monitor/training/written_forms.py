@@ -18,17 +18,16 @@ from typing import Any
 
 from qa_monitor.calls import Dialogue, EntityType, Role, Turn
 from qa_monitor.redaction.calltext import CallText
-from qa_monitor.redaction.dates import MONTHS, WEEKDAYS, numeric_date
-from qa_monitor.redaction.spoken import (
+from qa_monitor.redaction.dates import numeric_date
+from qa_monitor.redaction.spoken import Run, Unit, find_runs, number_at
+from qa_monitor.redaction.words import (
+    MONTHS,
     NUMBER_WORDS,
     ORDINALS,
-    Run,
-    Unit,
-    find_runs,
+    WEEKDAYS,
+    is_common,
     is_written_ordinal,
-    number_at,
 )
-from qa_monitor.redaction.words import is_common
 
 __all__ = ["as_written"]
 

@@ -29,8 +29,7 @@ from qa_monitor.redaction.documents.parts import (
     Told,
     mirror,
 )
-from qa_monitor.redaction.spoken import NUMBER_WORDS
-from qa_monitor.redaction.words import NAME_WORDS, is_common
+from qa_monitor.redaction.words import NAME_WORDS, NUMBER_WORDS, is_common
 
 __all__ = ["read_structure"]
 
