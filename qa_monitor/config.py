@@ -145,9 +145,9 @@ class AudioSettings(_Section):
     )
     verify: Literal["off", "flag", "fail"] = Field(
         "off",
-        description="Listen to each kept copy again, which takes more than half as long again; "
+        description="Listen to each kept copy again; scoring takes three quarters as long again. "
         "flag: mark calls in which PHI can still be heard for review; fail: keep nothing of them, "
-        "alerts included.",
+        "alerts included, and mark those that are unsure.",
     )
     verify_share: float = Field(
         1.0,

@@ -16,6 +16,7 @@ other a person is asked to listen. What is told are times and types, never words
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import math
 import re
@@ -42,7 +43,7 @@ from qa_monitor.calls import (
     Word,
 )
 from qa_monitor.redaction import Redactor
-from qa_monitor.redaction.calltext import CallText
+from qa_monitor.redaction.calltext import PLACEHOLDER, CallText
 from qa_monitor.redaction.spoken import Run, find_runs
 from qa_monitor.redaction.words import ALPHABET, NUMBER_WORDS, ORDINALS, is_common
 from qa_monitor.speakers import assign_speakers
@@ -58,6 +59,7 @@ _WORTH_LISTENING = 0.35
 _LEFT_BEFORE = 0.5
 
 _FRAMES_PER_S = 100
+_NEIGHBOURS = 3  # turns that may overlap
 _MATCHING_DIGITS = 4
 # A year is no birth date.
 _MATCHING_DATE_DIGITS = 5
@@ -117,7 +119,7 @@ def scan(
 ) -> Verification:
     """``listen_again`` for sound that is transcribed already."""
     sound = _Sound(audio)
-    heard = _as_turns(transcript, audio, redacted, sound)
+    heard = _as_turns(transcript, audio, redacted)
     places = list(_found_anew(heard, redactor, redacted))
     if redacted is not None:
         places.extend(_not_silenced(redacted, sound))
@@ -163,20 +165,22 @@ def _as_turns(
     transcript: Transcript,
     audio: DecodedAudio,
     redacted: RedactedDialogue | None,
-    sound: _Sound,
 ) -> Dialogue:
     """What is heard, in the turns of the call where they are known, else told apart anew.
 
-    In known turns a placeholder stands at the time of each span that is silent, so that the
-    redactor knows which questions have had their answers.
+    In known turns the placeholders stand at their times, so that the redactor knows which questions
+    have had their answers.
     """
     turns = () if redacted is None else redacted.turns
     known = [turn for turn in turns if turn.start_s is not None]
     if not known:
         return assign_speakers(transcript, audio, agent_channel=None)
+    by_speaker: dict[str, list[RedactedTurn]] = {}
+    for turn in known:
+        by_speaker.setdefault(turn.speaker, []).append(turn)
     words: dict[int, list[Word]] = {turn.index: [] for turn in known}
     for segment in transcript.segments:
-        own = [turn for turn in known if turn.speaker == f"channel-{segment.channel}"] or known
+        own = by_speaker.get(f"channel-{segment.channel}", known)
         whole = Word(
             text=segment.text,
             start_s=segment.start_s,
@@ -194,7 +198,7 @@ def _as_turns(
                 confidence=1.0,
             )
             for span in turn.spans
-            if span.start_s is not None and span.end_s is not None and not sound.is_under(span)
+            if span.start_s is not None and span.end_s is not None
         )
         words[turn.index].sort(key=lambda word: word.start_s)
     spoken = [turn for turn in known if words[turn.index]]
@@ -220,13 +224,14 @@ def _as_turns(
 
 
 def _nearest(word: Word, turns: Sequence[RedactedTurn]) -> RedactedTurn:
+    """The turn of ``turns``, which come in order of their beginning, in or next to which it is."""
     middle_s = (word.start_s + word.end_s) / 2
+    following = bisect.bisect_right(turns, middle_s, key=lambda turn: turn.start_s or 0.0)
 
-    def distance(turn: RedactedTurn) -> tuple[float, float]:
-        start_s, end_s = turn.start_s or 0.0, turn.end_s or 0.0
-        return max(0.0, start_s - middle_s, middle_s - end_s), end_s - start_s
+    def distance_s(turn: RedactedTurn) -> float:
+        return max(0.0, (turn.start_s or 0.0) - middle_s, middle_s - (turn.end_s or 0.0))
 
-    return min(turns, key=distance)
+    return min(turns[max(0, following - _NEIGHBOURS) : following + 1], key=distance_s)
 
 
 # --- what should not be heard --------------------------------------------------------------------
@@ -237,8 +242,8 @@ def _not_silenced(redacted: RedactedDialogue, sound: _Sound) -> Iterator[Audible
         for span in turn.spans:
             if sound.is_under(span) and span.start_s is not None and span.end_s is not None:
                 yield AudiblePhi(
-                    start_s=round(span.start_s, 3),
-                    end_s=round(span.end_s, 3),
+                    start_s=span.start_s,
+                    end_s=span.end_s,
                     entity_type=span.entity_type,
                     reason="not_silenced",
                     confidence=1.0,
@@ -256,7 +261,8 @@ def _found_anew(
             words = [
                 word
                 for word in source.words
-                if word.start_s < span.end_s and word.end_s > span.start_s
+                if span.start_s <= (word.start_s + word.end_s) / 2 <= span.end_s
+                and not PLACEHOLDER.fullmatch(word.text)
             ]
             text = source.text[span.source_start : span.source_end]
             certainty = span.confidence * _certainty(words)
@@ -266,7 +272,14 @@ def _found_anew(
                 and _was_left(text, span.start_s, span.end_s, redacted)
             ):
                 certainty *= _LEFT_BEFORE
-            yield _place(words, span.entity_type, "found_anew", certainty)
+            yield AudiblePhi(
+                start_s=span.start_s,
+                end_s=span.end_s,
+                entity_type=span.entity_type,
+                reason="found_anew",
+                confidence=certainty,
+                is_sure=False,
+            )
 
 
 def _was_left(text: str, start_s: float, end_s: float, redacted: RedactedDialogue) -> bool:
@@ -286,19 +299,6 @@ def _plain(word: str) -> str:
 
 def _certainty(words: Sequence[Word]) -> float:
     return float(np.mean([word.confidence for word in words])) if words else 0.0
-
-
-def _place(
-    words: Sequence[Word], entity_type: EntityType, reason: str, confidence: float
-) -> AudiblePhi:
-    return AudiblePhi(
-        start_s=round(min(word.start_s for word in words), 3),
-        end_s=round(max(word.end_s for word in words), 3),
-        entity_type=entity_type,
-        reason=reason,
-        confidence=confidence,
-        is_sure=False,
-    )
 
 
 # --- redacted values said again ------------------------------------------------------------------
@@ -324,6 +324,8 @@ class _Values:
                     call.turn_starts[index] + span.source_end,
                 )
                 for run in runs:
+                    if run.last < inside.start or run.first >= inside.stop:
+                        continue
                     number, letters = _digits(run, inside), _letters(run, inside)
                     if len(number) >= _needed(span.entity_type):
                         digits.setdefault(number, span.entity_type)
@@ -385,9 +387,7 @@ def _heard_again(heard: Dialogue, values: _Values) -> Iterator[AudiblePhi]:
         for name, entity_type in values.names.items():
             likeness = _likeness(said, name)
             if likeness >= _ALIKE:
-                # Counted twice: what is only alike is seldom the same.
-                certainty = likeness**2 * words[index].confidence
-                yield _place([words[index]], entity_type, "heard_again", certainty)
+                yield _said_again([words[index]], entity_type, likeness)
 
 
 def _word_at(heard: Dialogue, call: CallText) -> dict[int, Word]:
@@ -402,6 +402,20 @@ def _word_at(heard: Dialogue, call: CallText) -> dict[int, Word]:
     return words
 
 
+def _said_again(
+    words: Sequence[Word], entity_type: EntityType, likeness: float = 1.0
+) -> AudiblePhi:
+    return AudiblePhi(
+        start_s=min(word.start_s for word in words),
+        end_s=max(word.end_s for word in words),
+        entity_type=entity_type,
+        reason="heard_again",
+        # Counted twice: what is only alike is seldom the same.
+        confidence=likeness**2 * _certainty(words),
+        is_sure=False,
+    )
+
+
 def _digits_again(run: Run, words: dict[int, Word], values: _Values) -> Iterator[AudiblePhi]:
     units = [unit for unit in run.units for char in unit.chars if char.isdecimal()]
     number = "".join(char for unit in run.units for char in unit.chars if char.isdecimal())
@@ -410,7 +424,7 @@ def _digits_again(run: Run, words: dict[int, Word], values: _Values) -> Iterator
         if length >= _needed(entity_type):
             tokens = range(units[start].first, units[start + length - 1].last + 1)
             said = [words[token] for token in tokens if token in words]
-            yield _place(said, entity_type, "heard_again", _certainty(said))
+            yield _said_again(said, entity_type)
 
 
 def _spelled_again(run: Run, words: dict[int, Word], values: _Values) -> Iterator[AudiblePhi]:
@@ -418,8 +432,9 @@ def _spelled_again(run: Run, words: dict[int, Word], values: _Values) -> Iterato
     letters = _letters(run, tokens)
     said = [words[token] for token in tokens if token in words]
     for name, entity_type in values.names.items():
-        if len(letters) >= _MATCHING_LETTERS and (letters in name or name in letters):
-            yield _place(said, entity_type, "heard_again", _certainty(said))
+        is_long = min(len(letters), len(name)) >= _MATCHING_LETTERS
+        if is_long and (letters in name or name in letters):
+            yield _said_again(said, entity_type)
 
 
 def _likeness(said: str, name: str) -> float:
@@ -427,7 +442,9 @@ def _likeness(said: str, name: str) -> float:
         return 1.0
     if min(len(said), len(name)) < _SHORTEST_ALIKE:
         return 0.0
-    return SequenceMatcher(None, said, name, autojunk=False).ratio()
+    matcher = SequenceMatcher(None, said, name, autojunk=False)
+    # An upper bound that costs little, for nearly all pairs are nothing alike.
+    return matcher.ratio() if matcher.quick_ratio() >= _ALIKE else 0.0
 
 
 # --- what is told --------------------------------------------------------------------------------
@@ -440,7 +457,11 @@ def _joined(places: Iterable[AudiblePhi]) -> list[AudiblePhi]:
         if place.confidence < _WORTH_LISTENING:
             continue
         found = replace(
-            place, confidence=round(place.confidence, 3), is_sure=place.confidence >= _SURE
+            place,
+            start_s=round(place.start_s, 3),
+            end_s=round(place.end_s, 3),
+            confidence=round(place.confidence, 3),
+            is_sure=place.confidence >= _SURE,
         )
         if joined and found.start_s - joined[-1].end_s < _JOINED_S:
             before = joined.pop()

@@ -184,7 +184,13 @@ def test_a_call_in_which_nothing_is_heard_any_more_is_clean(call: Call) -> None:
 )
 def test_digits_of_a_value_are_known_again_however_they_are_said(call: Call, said: str) -> None:
     at = call.word("morning")
-    found = call.scan(call.heard((AGENT, said, at.start_s, 0.9)))
+    found = scan(
+        call.quiet,
+        call.heard((AGENT, said, at.start_s, 0.9)),
+        FindsNothing(),
+        redacted=call.redacted,
+        original=call.original,
+    )
     assert found.verdict is Verdict.LEAK
     assert {(place.reason, place.entity_type) for place in found.places} == {
         ("heard_again", EntityType.PHONE)
@@ -196,7 +202,13 @@ def test_digits_of_a_value_are_known_again_however_they_are_said(call: Call, sai
 )
 def test_a_name_is_known_again_by_likeness_and_when_it_is_spelled(call: Call, said: str) -> None:
     at = call.word("morning")
-    found = call.scan(call.heard((AGENT, said, at.start_s, 0.9)))
+    found = scan(
+        call.quiet,
+        call.heard((AGENT, said, at.start_s, 0.9)),
+        FindsNothing(),
+        redacted=call.redacted,
+        original=call.original,
+    )
     assert found.verdict is Verdict.LEAK
     assert {(place.reason, place.entity_type) for place in found.places} == {
         ("heard_again", EntityType.PERSON)
@@ -228,6 +240,30 @@ def test_a_recording_without_a_record_is_judged_by_what_is_heard_alone(call: Cal
     found = call.scan(heard, call.audio, redacted=None, original=None)
     assert found.verdict is Verdict.LEAK
     assert {place.entity_type for place in found.places} >= {EntityType.PERSON, EntityType.DATE}
+
+
+def test_a_recording_in_which_nobody_speaks_is_clean(call: Call) -> None:
+    nothing = replace(call.transcript, segments=())
+    assert call.scan(nothing, redacted=None, original=None).verdict is Verdict.CLEAN
+
+
+def test_segments_and_words_that_came_without_times_are_scanned_all_the_same(call: Call) -> None:
+    whole = Segment(
+        channel=CALLER,
+        start_s=1.0,
+        end_s=9.0,
+        text="my name is bartholomew pennington",
+        words=(),
+        confidence=0.9,
+    )
+    timeless = tuple(
+        Word(text=text, start_s=2.0, end_s=2.0, confidence=0.9) for text in whole.text.split()
+    )
+    for segment in (whole, replace(whole, words=timeless)):
+        heard = replace(call.transcript, segments=(segment,))
+        for redacted in (as_kept(call.original), None):
+            found = call.scan(heard, call.audio, redacted=redacted, original=None)
+            assert found.verdict is Verdict.LEAK
 
 
 # --- false alarms --------------------------------------------------------------------------------
@@ -263,6 +299,15 @@ def test_what_the_same_redactor_read_and_left_at_first_weighs_half(call: Call) -
     assert older.is_sure
     assert not any(place.is_sure for place in same.places)
     assert all(place.confidence < 0.6 * older.confidence for place in same.places)
+
+
+class FindsNothing:
+    """A redactor that leaves every word, so that what is told is told without it."""
+
+    version = "an older one"
+
+    def redact(self, dialogue: Dialogue) -> RedactedDialogue:
+        return as_kept(dialogue)
 
 
 def as_kept(dialogue: Dialogue) -> RedactedDialogue:
