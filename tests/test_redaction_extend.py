@@ -39,10 +39,15 @@ def found_in(text: str, part: str, kind: EntityType) -> Found:
         ("it is 4402C now", "4402", "4402C"),
         ("the AP-24-11906 one", "11906", "AP-24-11906"),
         ("it is 4402 C", "4402", "4402"),
+        ("the lot is UH 449 now", "449", "UH 449"),
+        ("that was FDA, 661", "661", "FDA, 661"),
+        ("the MRN 66104 of hers", "66104", "66104"),
+        ("it is 500 MG twice", "500", "500"),
     ],
 )
 def test_a_code_is_taken_whole(text: str, part: str, whole: str) -> None:
-    (f,) = extend_codes(call_text(text), [found_in(text, part, EntityType.OTHER_ID)])
+    found = [found_in(text, part, EntityType.OTHER_ID)]
+    (f,) = extend_codes(call_text(text), found, load_settings())
     assert text[f.start : f.end] == whole
 
 
@@ -51,7 +56,8 @@ def test_a_code_never_grows_over_a_space(text: str, data: st.DataObject) -> None
     start = data.draw(st.integers(0, len(text) - 1))
     end = data.draw(st.integers(start + 1, len(text)))
     call = call_text(text)
-    (f,) = extend_codes(call, [Found(start, end, EntityType.MRN, 0.8, "spoken_values")])
+    found = [Found(start, end, EntityType.MRN, 0.8, "spoken_values")]
+    (f,) = extend_codes(call, found, load_settings())
     assert f.start <= start
     assert f.end >= end
     assert " " not in text[f.start : start]

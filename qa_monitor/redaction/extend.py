@@ -15,10 +15,11 @@ _WORDED = frozenset(
 )
 _CODE_MARKS = frozenset("-–_/.#")
 _LONGEST_NAME = 7
+_LONGEST_CAPITALS = 4
 
 
-def extend_codes(call: CallText, found: list[Found]) -> list[Found]:
-    """``found`` with codes taken whole: the "UPL-" of "UPL-881C04", the "C" of "4402C"."""
+def extend_codes(call: CallText, found: list[Found], settings: RecognizerSettings) -> list[Found]:
+    """``found`` with codes taken whole: the "UPL-" of "UPL-881C04", the "UH" of "UH 449"."""
     extended: list[Found] = []
     for f in found:
         indices = call.tokens_between(f.start, f.end)
@@ -30,9 +31,29 @@ def extend_codes(call: CallText, found: list[Found]) -> list[Found]:
             first = step
         while (step := _glued(call, last, 1)) is not None:
             last = step
+        first = _with_capitals(call, first, -1, settings)
+        last = _with_capitals(call, last, 1, settings)
         start = min(f.start, call.tokens[first].start)
         extended.append(replace(f, start=start, end=max(f.end, call.tokens[last].end)))
     return extended
+
+
+def _with_capitals(call: CallText, index: int, step: int, settings: RecognizerSettings) -> int:
+    """``index``, or that of a few capitals which stand beside it as a part of the code."""
+    turn = call.tokens[index].turn
+    position = index + step
+    if call.norm(position, turn) == ",":
+        position += step
+    word = call.norm(position, turn)
+    if not word or not call.tokens[index].norm[0].isdecimal():
+        return index
+    text = call.tokens[position].text
+    is_code = text.isalpha() and text.isupper() and 2 <= len(text) <= _LONGEST_CAPITALS
+    if not is_code or word in settings.allowed_words:
+        return index
+    locale = call.locale
+    is_word = word in locale.letters.acronyms or word in locale.quantities.after
+    return index if is_word or word in locale.talk.words else position
 
 
 def _glued(call: CallText, index: int, step: int) -> int | None:

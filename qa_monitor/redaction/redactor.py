@@ -150,7 +150,9 @@ class PresidioRedactor:
         if artifacts.tags is not None:
             found = without_denied(call, artifacts.tags, found)
         found = extend_places(call, extend_names(call, found, self._settings))
-        found = extend_codes(call, extend_organisations(call, found, self._settings))
+        found = extend_codes(
+            call, extend_organisations(call, found, self._settings), self._settings
+        )
         merged = merge(call, found, self._settings)
         if "repeated_values" in self._settings.recognizers:
             repeats = find_repeats(call, merged + found, self._settings, artifacts.tags)

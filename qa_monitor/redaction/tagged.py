@@ -145,7 +145,8 @@ def _found(call: CallText, tags: TagProbabilities, indices: Sequence[int]) -> Fo
         start=call.tokens[words[0]].start,
         end=call.tokens[words[-1]].end,
         entity_type=kind,
-        score=round(float(tags.phi[words].mean()), 4),
+        # What the question or the digits beside it have lifted is over the usual threshold.
+        score=round(max(_SEED, float(tags.phi[words].mean())), 4),
         recognizer=RECOGNIZER,
         context="call",
     )
