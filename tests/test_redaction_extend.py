@@ -39,7 +39,7 @@ def found_in(text: str, part: str, kind: EntityType) -> Found:
         ("it is 4402C now", "4402", "4402C"),
         ("the AP-24-11906 one", "11906", "AP-24-11906"),
         ("it is 4402 C", "4402", "4402"),
-        ("the lot is UH 449 now", "449", "UH 449"),
+        ("the lot is XK 449 now", "449", "XK 449"),
         ("that was FDA, 661", "661", "FDA, 661"),
         ("the MRN 66104 of hers", "66104", "66104"),
         ("it is 500 MG twice", "500", "500"),

@@ -19,7 +19,7 @@ _LONGEST_CAPITALS = 4
 
 
 def extend_codes(call: CallText, found: list[Found], settings: RecognizerSettings) -> list[Found]:
-    """``found`` with codes taken whole: the "UPL-" of "UPL-881C04", the "UH" of "UH 449"."""
+    """``found`` with codes taken whole: the "UPL-" of "UPL-881C04", the "XK" of "XK 449"."""
     extended: list[Found] = []
     for f in found:
         indices = call.tokens_between(f.start, f.end)
