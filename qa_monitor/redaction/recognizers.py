@@ -190,6 +190,15 @@ class _WrittenRecognizer(PatternRecognizer):  # type: ignore[misc]
         return None if self._is_right is None else not self._is_right(pattern_text)
 
 
+class _OrderedRegistry(RecognizerRegistry):  # type: ignore[misc]
+    """A registry whose recognizers run in one order, so that ties end alike in every run."""
+
+    def get_recognizers(self, *args: Any, **kwargs: Any) -> list[EntityRecognizer]:
+        """Presidio's choice, which comes as a set, in the order of addition."""
+        chosen = set(map(id, super().get_recognizers(*args, **kwargs)))
+        return [recognizer for recognizer in self.recognizers if id(recognizer) in chosen]
+
+
 class _CallContext(ContextAwareEnhancer):  # type: ignore[misc]
     """Raises a written pattern's confidence, or mends its type, by the words around in the call.
 
@@ -304,7 +313,7 @@ def build_analyzer(settings: RecognizerSettings, engine: CallEngine) -> Analyzer
         ),
         "named_places": ([EntityType.ORGANIZATION], lambda a: find_named_places(a.call)),
     }
-    registry = RecognizerRegistry(supported_languages=[settings.locale.language])
+    registry = _OrderedRegistry(supported_languages=[settings.locale.language])
     recognizers: list[EntityRecognizer] = [
         _CallRecognizer(name, entities, settings.locale.language, find)
         for name, (entities, find) in finders.items()
@@ -361,4 +370,4 @@ def analyze(
                 value=metadata.get(_VALUE_KEY),
             )
         )
-    return found
+    return sorted(found, key=lambda f: (f.start, f.end, f.entity_type, f.recognizer))
