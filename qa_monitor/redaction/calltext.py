@@ -155,10 +155,10 @@ class CallText:
             last += 1
         return range(first, last)
 
+    @cached_property
+    def _norms(self) -> list[str]:
+        return [token.norm for token in self.tokens]
+
     def norm(self, index: int, turn: int) -> str:
         """The folded text of token ``index``; empty outside ``turn``."""
-        if 0 <= index < len(self.tokens):
-            token = self.tokens[index]
-            if token.turn == turn:
-                return token.norm
-        return ""
+        return self._norms[index] if index in self.turn_tokens[turn] else ""

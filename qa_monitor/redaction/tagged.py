@@ -74,7 +74,7 @@ def find_tagged(
                 if following is None:
                     break
                 last = following
-            found.extend(_by_type(call, tags, first, last))
+            found.extend(_by_type(call, tags, kinds, first, last))
             position = last + 1
     return found
 
@@ -115,10 +115,11 @@ def _over_gap(
     return None
 
 
-def _by_type(call: CallText, tags: TagProbabilities, first: int, last: int) -> list[Found]:
+def _by_type(
+    call: CallText, tags: TagProbabilities, kinds: Sequence[EntityType], first: int, last: int
+) -> list[Found]:
     """Tokens ``[first, last]`` as one span, or several where the type surely changes."""
     parts: list[list[int]] = [[]]
-    kinds = tags.types()
     values = tags.values
     current: EntityType | None = None
     for index in range(first, last + 1):
