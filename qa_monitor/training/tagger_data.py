@@ -179,17 +179,9 @@ _BACKCHANNELS = (
 
 def broken(turn: TaggedTurn, rng: random.Random) -> list[TaggedTurn]:
     """``turn`` broken in two inside a value, with the other speaker between."""
-    places = [
-        m.start()
-        for s, e, kind in turn.spans
-        if kind is not EntityType.ORGANIZATION
-        for m in re.finditer(r"\s", turn.text[s:e])
-        for m_start in [m.start() + s]
-        if m_start
-    ]
-    if not places:
+    spans = [span for span in turn.spans if " " in turn.text[span[0] : span[1]]]
+    if not spans:
         return [turn]
-    spans = [s for s in turn.spans if " " in turn.text[s[0] : s[1]]]
     start, end, _ = rng.choice(spans)
     gaps = [start + m.start() for m in re.finditer(" ", turn.text[start:end])]
     cut = rng.choice(gaps)
