@@ -13,6 +13,7 @@ import math
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -1106,6 +1107,7 @@ class _Bars:
         self._progress.stop()
 
     def advanced(self, call_id: str, stage: str, fraction: float) -> None:
+        _heed_stop()
         self._progress.update(
             self._task, description=f"{call_id}  {stage}", completed=fraction, total=1.0
         )
@@ -1127,7 +1129,8 @@ class _Lines:
         pass
 
     def advanced(self, call_id: str, stage: str, fraction: float) -> None:
-        pass
+        del call_id, stage, fraction
+        _heed_stop()
 
     def finished(self, outcome: Outcome) -> None:
         if outcome.status not in {"present", "failed"}:
@@ -1139,14 +1142,25 @@ def _progress() -> Any:
     return _Bars(console) if console.is_terminal else _Lines()
 
 
+_STOP_ASKED = threading.Event()
+
+
 def _stop(signum: int, frame: object) -> None:
     del signum, frame
+    _STOP_ASKED.set()
     raise KeyboardInterrupt
+
+
+def _heed_stop() -> None:
+    """Stop where an engine, while it was loading, swallowed the interrupt."""
+    if _STOP_ASKED.is_set():
+        raise KeyboardInterrupt
 
 
 def main() -> None:
     """Run the command line; exits with a documented code."""
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # What a terminal's encoding lacks is shown as a question mark, and is no fault.

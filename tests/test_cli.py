@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -587,3 +588,16 @@ def test_ctrl_c_stops_cleanly_with_its_own_code(tmp_path: Path) -> None:
     assert process.returncode == 130, messages.decode()
     assert b"stopped" in messages
     assert b"Traceback" not in messages
+
+
+def test_an_interrupt_that_an_engine_swallowed_stops_at_the_next_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from qa_monitor import cli
+
+    asked = threading.Event()
+    monkeypatch.setattr(cli, "_STOP_ASKED", asked)
+    cli._Lines().advanced("call-1", "decoding", 0.5)
+    asked.set()
+    with pytest.raises(KeyboardInterrupt):
+        cli._Lines().advanced("call-1", "decoding", 0.6)
