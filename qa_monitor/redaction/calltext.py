@@ -12,9 +12,14 @@ from qa_monitor.calls import Dialogue, EntityType, Role
 from qa_monitor.redaction.locales import Locale, default_locale
 from qa_monitor.redaction.vocabulary import fold
 
-__all__ = ["PLACEHOLDER", "CallText", "Found", "Token", "fold"]
+__all__ = ["PLACEHOLDER", "WORDED", "CallText", "Found", "Token", "fold"]
 
 PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]*_\d+>")
+WORDED = frozenset(
+    {EntityType.PERSON, EntityType.ORGANIZATION, EntityType.LOCATION, EntityType.DATE}
+)
+"""Types whose values are words and not codes."""
+
 _CASED_WORDS = 4
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qa_monitor.calls import EntityType
-from qa_monitor.redaction.calltext import CallText, Found
+from qa_monitor.redaction.calltext import WORDED, CallText, Found
 from qa_monitor.redaction.settings import RecognizerSettings
 
 __all__ = ["extend_codes", "extend_organisations"]
 
-_WORDED = frozenset(
-    {EntityType.PERSON, EntityType.ORGANIZATION, EntityType.LOCATION, EntityType.DATE}
-)
 _CODE_MARKS = frozenset("-–_/.#")
 _LONGEST_NAME = 7
 _LONGEST_CAPITALS = 4
@@ -23,7 +20,7 @@ def extend_codes(call: CallText, found: list[Found], settings: RecognizerSetting
     extended: list[Found] = []
     for f in found:
         indices = call.tokens_between(f.start, f.end)
-        if f.entity_type in _WORDED or not indices:
+        if f.entity_type in WORDED or not indices:
             extended.append(f)
             continue
         first, last = indices.start, indices.stop - 1

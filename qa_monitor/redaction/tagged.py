@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from qa_monitor.calls import EntityType
 from qa_monitor.redaction.ages import is_told_age
-from qa_monitor.redaction.calltext import CallText, Found
+from qa_monitor.redaction.calltext import WORDED, CallText, Found
 from qa_monitor.redaction.spoken import find_runs
 from qa_monitor.redaction.tagger import LABELS, TagProbabilities
 
@@ -26,10 +26,6 @@ _ASKED_SEED = 0.3
 _RUN_SEED = 0.2
 """... and in digits or letters said one after another, one of this likelihood for them all."""
 _GAP_MARKS = frozenset(",-./–—'()")
-# "Four four and then nine" is one code, "Maria and Tom" are two people.
-_NO_CODES = frozenset(
-    {EntityType.PERSON, EntityType.ORGANIZATION, EntityType.LOCATION, EntityType.DATE}
-)
 _LONGEST_GAP = 3
 _SHORTEST_DIGITS, _SHORTEST_SPELLING = 2, 3
 
@@ -69,7 +65,8 @@ def find_tagged(
             while True:
                 while last + 1 < indices.stop and joins[last + 1]:
                     last += 1
-                is_code = kinds[last] not in _NO_CODES
+                # "Four four and then nine" is one code, "Maria and Tom" are two people.
+                is_code = kinds[last] not in WORDED
                 following = _over_gap(call, seeds, last, indices.stop, is_code=is_code)
                 if following is None:
                     break

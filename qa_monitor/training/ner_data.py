@@ -24,6 +24,11 @@ from qa_monitor.redaction.words import is_common
 
 __all__ = [
     "LABELS",
+    "MONTHS",
+    "ONES",
+    "ORDINALS",
+    "TEENS",
+    "TENS",
     "Document",
     "Names",
     "Splicer",
@@ -198,13 +203,13 @@ _NATO_LIKE = (
     "apple boy cat dog david edward frank george harry ida john king larry mary mike nancy oscar "
     "peter queen robert sam tom union victor william xray young zebra sugar nora adam baker charlie"
 ).split()
-_MONTHS = (
+MONTHS = (
     "january february march april may june july august september october november december"
 ).split()
-_ONES = "zero one two three four five six seven eight nine".split()
-_TEENS = ("ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen").split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_ORDINALS = (
+ONES = "zero one two three four five six seven eight nine".split()
+TEENS = ("ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen").split()
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+ORDINALS = (
     "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth "
     "fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
 ).split()
@@ -217,8 +222,8 @@ def _medicines() -> tuple[str, ...]:
 
 def _number(value: int) -> str:
     if value < 20:
-        return (_ONES + _TEENS)[value]
-    return _TENS[value // 10 - 2] + ("" if value % 10 == 0 else f"-{_ONES[value % 10]}")
+        return (ONES + TEENS)[value]
+    return TENS[value // 10 - 2] + ("" if value % 10 == 0 else f"-{ONES[value % 10]}")
 
 
 def _capital(text: str) -> str:
@@ -344,10 +349,10 @@ class Names:
             said = _number(number)
         elif self.rng.random() < 0.5:
             high, low = divmod(number, 100)
-            tail = f"{_number(low)}" if low > 9 else f"oh {_ONES[low]}" if low else "hundred"
+            tail = f"{_number(low)}" if low > 9 else f"oh {ONES[low]}" if low else "hundred"
             said = f"{_number(high)} {tail}"
         else:
-            said = " ".join(_ONES[int(d)] for d in str(number))
+            said = " ".join(ONES[int(d)] for d in str(number))
         return f"{said} {self.street()}"
 
     def street(self) -> str:
@@ -363,17 +368,17 @@ class Names:
 
     def date(self) -> str:
         """A date as said or written."""
-        month = _capital(self.rng.choice(_MONTHS))
+        month = _capital(self.rng.choice(MONTHS))
         day = self.rng.randrange(1, 31)
         year = self.rng.randrange(1925, 2025)
         high, low = divmod(year, 100)
-        spoken_year = f"{_number(high)} {_number(low) if low > 9 else 'oh ' + _ONES[low]}"
+        spoken_year = f"{_number(high)} {_number(low) if low > 9 else 'oh ' + ONES[low]}"
         ordinal = (
-            _ORDINALS[day - 1]
+            ORDINALS[day - 1]
             if day <= 20
             else "thirtieth"
             if day == 30
-            else f"twenty-{_ORDINALS[day - 21]}"
+            else f"twenty-{ORDINALS[day - 21]}"
         )
         return self.rng.choice(
             [
@@ -642,7 +647,7 @@ def swap_value(value: str, label: str, names: Names, swapped: dict[tuple[str, st
         key = (label, value.lower())
         if key not in swapped:
             words = re.findall(r"[a-z]+", value.lower())
-            numeric = any(w in _ONES + _TEENS + _TENS or w == "oh" for w in words) or any(
+            numeric = any(w in ONES + TEENS + TENS or w == "oh" for w in words) or any(
                 c.isdigit() for c in value
             )
             if label == "ORGANIZATION":

@@ -17,7 +17,17 @@ from typing import Any
 
 from qa_monitor.calls import EntityType, Role
 from qa_monitor.redaction.words import ALPHABET
-from qa_monitor.training.ner_data import Names, fill, splice_piece, swap_value
+from qa_monitor.training.ner_data import (
+    MONTHS,
+    ONES,
+    ORDINALS,
+    TEENS,
+    TENS,
+    Names,
+    fill,
+    splice_piece,
+    swap_value,
+)
 
 __all__ = ["CallSource", "TaggedTurn", "read_turns"]
 
@@ -209,17 +219,9 @@ def _cut(turn: TaggedTurn, place: int) -> tuple[TaggedTurn, TaggedTurn]:
 
 # --- other values --------------------------------------------------------------------------------
 
-_DIGITS = "zero one two three four five six seven eight nine".split()
-_TEENS = ("ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen").split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_ORDINALS = (
-    "fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth "
-    "fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
-).split()
-_MONTHS = (
-    "january february march april may june july august september october november december"
-).split()
-_CLASSES = {word: group for group in (_DIGITS, _TEENS, _TENS, _ORDINALS, _MONTHS) for word in group}
+# First to third are seldom told from counting, so they are left as they are.
+_LATER_ORDINALS = ORDINALS[3:]
+_CLASSES = {word: group for group in (ONES, TEENS, TENS, _LATER_ORDINALS, MONTHS) for word in group}
 _CODED = frozenset(
     {
         EntityType.PHONE, EntityType.FAX, EntityType.SSN, EntityType.MEMBER_ID, EntityType.MRN,
@@ -236,7 +238,7 @@ def _other_digits(value: str, kind: EntityType, rng: random.Random) -> str:
         word = match.group()
         low = word.lower()
         if low in {"oh", "zero"}:
-            return rng.choice(("oh", "zero", *_DIGITS[1:]))
+            return rng.choice(("oh", "zero", *ONES[1:]))
         if low in _CLASSES:
             made = rng.choice(_CLASSES[low])
             return made.capitalize() if word[0].isupper() else made
@@ -348,15 +350,15 @@ def say_digits(digits: str, rng: random.Random) -> str:
 
 
 def _digit(digit: str, zero: str) -> str:
-    return zero if digit == "0" else _DIGITS[int(digit)]
+    return zero if digit == "0" else ONES[int(digit)]
 
 
 def _two_digits(value: int) -> str:
     if value < 10:
-        return f"oh {_DIGITS[value]}"
+        return f"oh {ONES[value]}"
     if value < 20:
-        return _TEENS[value - 10]
-    return _TENS[value // 10 - 2] + (f" {_DIGITS[value % 10]}" if value % 10 else "")
+        return TEENS[value - 10]
+    return TENS[value // 10 - 2] + (f" {ONES[value % 10]}" if value % 10 else "")
 
 
 def _random_digits(rng: random.Random, count: int) -> str:
@@ -442,7 +444,7 @@ def _postcode(rng: random.Random) -> str:
         else (
             _two_digits(int(district))
             if rng.random() < 0.7 and int(district) > 9
-            else " ".join(_DIGITS[int(d)] for d in district)
+            else " ".join(ONES[int(d)] for d in district)
         )
     )
     third = inward[0] if rng.random() < 0.2 else _digit(inward[0], rng.choice(("oh", "zero")))
@@ -463,22 +465,16 @@ def _year(rng: random.Random) -> str:
     if draw < 0.55:
         return _two_digits(low) if low else "two thousand"
     if year >= 2000 and draw < 0.8:
-        small = "" if low == 0 else " " + (_DIGITS[low] if low < 10 else _two_digits(low))
+        small = "" if low == 0 else " " + (ONES[low] if low < 10 else _two_digits(low))
         return f"two thousand{rng.choice(('', ' and')) if small else ''}{small}"
     return f"{_two_digits(high)} {_two_digits(low) if low else 'hundred'}"
 
 
 def _date_of_birth(rng: random.Random) -> str:
     month, day = rng.randrange(1, 13), rng.randrange(1, 29)
-    name = _MONTHS[month - 1]
+    name = MONTHS[month - 1]
     name = name.capitalize() if rng.random() < 0.6 else name
-    ordinal = (
-        "first second third".split()[day - 1]
-        if day <= 3
-        else _ORDINALS[day - 4]
-        if day <= 20
-        else f"twenty{rng.choice('- ')}{('first second third'.split() + _ORDINALS)[day - 21]}"
-    )
+    ordinal = ORDINALS[day - 1] if day <= 20 else f"twenty{rng.choice('- ')}{ORDINALS[day - 21]}"
     if rng.random() < 0.25:
         ordinal = (
             f"{day}{'th' if 4 <= day <= 20 else {1: 'st', 2: 'nd', 3: 'rd'}.get(day % 10, 'th')}"
@@ -499,7 +495,7 @@ def _date_of_birth(rng: random.Random) -> str:
         lambda: f"{name} {spoken} {year}",
         lambda: f"{numbers[0]} {year}",
         lambda: f"{numbers[1]} {year}",
-        lambda: f"the {ordinal} of the {rng.choice(_ORDINALS[:9])} {year}",
+        lambda: f"the {ordinal} of the {rng.choice(_LATER_ORDINALS[:9])} {year}",
         lambda: f"{month:02d}{rng.choice('/-. ')}{day:02d}{rng.choice('/-. ')}{year}",
         lambda: f"{name} {year}",
         lambda: f"{ordinal} of {name}",
@@ -680,9 +676,7 @@ def _value(kind: EntityType, names: Names, words: Sequence[str]) -> str:
             value = rng.randrange(90, 104)
             if rng.random() < 0.4:
                 return str(value)
-            return (
-                _two_digits(value) if value < 100 else f"a hundred and {_DIGITS[value % 100 or 1]}"
-            )
+            return _two_digits(value) if value < 100 else f"a hundred and {ONES[value % 100 or 1]}"
         case EntityType.IP:
             joint = rng.choice((" dot ", "."))
             parts = [str(rng.randrange(1, 256)) for _ in range(4)]
@@ -775,19 +769,19 @@ def quiet_exchange(names: Names) -> list[TaggedTurn]:
             case "n":
                 value = rng.randrange(90, 400)
                 return rng.choice(
-                    (str(value), f"{_DIGITS[value // 100]} {_two_digits(value % 100 or 40)}",
-                     f"{_DIGITS[value // 100]} hundred {_two_digits(max(10, value % 100))}")
+                    (str(value), f"{ONES[value // 100]} {_two_digits(value % 100 or 40)}",
+                     f"{ONES[value // 100]} hundred {_two_digits(max(10, value % 100))}")
                 )  # fmt: skip
             case "m":
                 value = rng.randrange(10, 89)
                 return rng.choice((str(value), _two_digits(value)))
             case "d":
-                return rng.choice(_DIGITS[1:])
+                return rng.choice(ONES[1:])
             case "day":
                 return rng.choice(_DAYS)
             case "time":
                 hour, minute = rng.randrange(1, 13), rng.choice(("thirty", "fifteen", "o'clock"))
-                return f"{_two_digits(hour) if hour > 9 else _DIGITS[hour]} {minute}"
+                return f"{_two_digits(hour) if hour > 9 else ONES[hour]} {minute}"
             case "year":
                 return f"{rng.choice(('nineteen', 'twenty'))} {_two_digits(rng.randrange(10, 24))}"
             case _:
