@@ -29,10 +29,13 @@ __all__ = [
     "AudiblePhi",
     "CallRecord",
     "CallType",
+    "ChecklistAnswer",
+    "ChecklistItem",
     "Criterion",
     "DecodedAudio",
     "Dialogue",
     "Direction",
+    "Effect",
     "EntityType",
     "EscalationOutcome",
     "Evidence",
@@ -44,6 +47,7 @@ __all__ = [
     "RedactedWord",
     "Role",
     "Score",
+    "ScoreStatus",
     "Scorecard",
     "Segment",
     "Severity",
@@ -414,17 +418,71 @@ class Finding:
     evidence: Evidence | None
 
 
+class ScoreStatus(StrEnum):
+    """Why a score has points, or has none."""
+
+    SCORED = "scored"
+    NOT_ASSESSABLE = "not_assessable"
+    """The call gave no occasion, or the roles are not known."""
+    ABSTAINED = "abstained"
+    """There was occasion, but the machine is too unsure to give points."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What one feature of the call did to a score.
+
+    ``feature`` is a name of the rubric file; ``points`` how much higher (or lower) the score is
+    than it would be without; ``evidence`` where the feature was found.
+    """
+
+    feature: str
+    points: float
+    evidence: tuple[Evidence, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """One criterion's points, with what they rest on.
 
-    ``points=None`` means not assessable and is never zero; ``reason`` is a sentence without words
-    of the call.
+    ``points=None`` means that none are given, ``status`` says why, and it is never zero. With
+    points, ``low`` and ``high`` hold them with a probability of 80 %, and ``effects`` are what
+    moved them, the strongest first. ``reason`` is a sentence without words of the call.
     """
 
     criterion: Criterion
     points: float | None
     max_points: float
+    confidence: float
+    evidence: tuple[Evidence, ...]
+    reason: str
+    status: ScoreStatus = ScoreStatus.SCORED
+    low: float | None = None
+    high: float | None = None
+    effects: tuple[Effect, ...] = ()
+
+
+class ChecklistAnswer(StrEnum):
+    """The answer to one item of a checklist."""
+
+    YES = "yes"
+    NO = "no"
+    UNSURE = "unsure"
+    NOT_APPLICABLE = "not_applicable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChecklistItem:
+    """Whether the agent did one thing that the rubric asks of calls of this type.
+
+    ``item`` is a name of the rubric file. ``evidence`` is where it was done, or where it was due;
+    ``is_auto_fail`` tells that a ``NO`` fails the call whatever its other scores.
+    """
+
+    item: str
+    answer: ChecklistAnswer
+    weight: float
+    is_auto_fail: bool
     confidence: float
     evidence: tuple[Evidence, ...]
     reason: str
@@ -434,7 +492,9 @@ class Score:
 class Scorecard:
     """The scores of one call under one rubric.
 
-    ``total`` is 0 to 100 over the assessable criteria, ``None`` when none is.
+    ``total`` is 0 to 100 over what has points, ``None`` when nothing has. ``checklist`` holds the
+    items that the rubric asks of calls of this type, ``auto_failed`` the names of those that fail
+    the call; its total is 0 then.
     ``urgency_probability`` is that of level 3. ``review_reasons`` says, as short codes, why a
     person should look; ``needs_review`` is true when there is any.
     """
@@ -451,6 +511,8 @@ class Scorecard:
     urgency_probability: float | None
     escalated: EscalationOutcome | None
     escalation_delay_s: float | None
+    checklist: tuple[ChecklistItem, ...] = ()
+    auto_failed: tuple[str, ...] = ()
 
     def score(self, criterion: Criterion) -> Score:
         """The score of ``criterion``; ``KeyError`` when the card has none."""
