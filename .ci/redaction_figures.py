@@ -28,149 +28,36 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
+
+from figures import (
+    REPOSITORY,
+    Cell,
+    Row,
+    Section,
+    Target,
+    json_lines,
+    print_tables,
+    say,
+    shipped_config,
+    shipped_redactor,
+    shown,
+)
 
 if TYPE_CHECKING:
-    from qa_monitor.config import Config
     from qa_monitor.redaction import Redactor
     from qa_monitor.redaction.measure import CallCounts, RedactionTally, Share
 
-REPOSITORY = Path(__file__).parents[1]
 _SEED = 31
 _SPEED_TOKENS = 200_000
 _QUICK_SPEED_TOKENS = 20_000
 _QUICK_STEP = 8
 _BATCH = 64
-_PROGRESS_S = 10
 
 Call = dict[str, Any]
 """A labelled call, a line of an evaluation file."""
-Item = TypeVar("Item")
-
-
-# --- what is printed -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The least or the most a figure may be."""
-
-    bound: float
-    is_least: bool = True
-
-    def is_met(self, value: float) -> bool:
-        """Whether ``value`` is on the right side of it."""
-        return value >= self.bound if self.is_least else value <= self.bound
-
-    def __str__(self) -> str:
-        """As it stands in a table."""
-        return f"{'>=' if self.is_least else '<='} {self.bound:g}"
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A figure: its 95 % interval where it has one, how many it rests on, and what it is of."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    count: int | None = None
-    of: str = ""
-    places: int = 4
-
-    def __str__(self) -> str:
-        """As it stands in a table."""
-        if self.value is None:
-            return "-"
-        text = f"{self.of} {self.value:,.{self.places}f}".strip()
-        if self.low is not None and self.high is not None and self.low < self.high:
-            text += f" [{self.low:.{self.places}f}, {self.high:.{self.places}f}]"
-        return text if self.count is None else f"{text} ({self.count:,})"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A figure in each column; the worst of the columns ``counting`` is held against ``target``."""
-
-    name: str
-    cells: Mapping[str, Cell]
-    target: Target | None = None
-    counting: tuple[str, ...] = ()
-
-    @property
-    def worst(self) -> tuple[str, float] | None:
-        """The column that counts and its figure."""
-        known = {
-            name: cell.value
-            for name, cell in self.cells.items()
-            if cell.value is not None and name in self.counting
-        }
-        if not known or self.target is None:
-            return None
-        pick = min if self.target.is_least else max
-        name = pick(known, key=lambda column: known[column])
-        return name, known[name]
-
-    @property
-    def is_met(self) -> bool | None:
-        """Whether the target is reached; ``None`` where that is open, or there is no target."""
-        if self.target is None or self.worst is None:
-            return None
-        is_whole = all(column in self.cells for column in self.counting)
-        return (is_whole or None) if self.target.is_met(self.worst[1]) else False
-
-
-@dataclass(slots=True)
-class Section:
-    """What was measured on one thing."""
-
-    title: str
-    columns: Sequence[str] = ()
-    rows: list[Row] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        rows = [
-            {
-                "figure": row.name,
-                "target": str(row.target) if row.target else None,
-                "worst": row.worst,
-                "met": row.is_met,
-                **{name: asdict(cell) for name, cell in row.cells.items()},
-            }
-            for row in self.rows
-        ]
-        return {"title": self.title, "notes": self.notes, "rows": rows}
-
-
-def _print_tables(sections: Iterable[Section]) -> None:
-    for section in sections:
-        print(f"\n{section.title}")
-        lines = [["figure", "target", "worst counts", "met", *section.columns]]
-        for row in section.rows:
-            worst = row.worst
-            places = 0 if worst is None else row.cells[worst[0]].places
-            lines.append(
-                [
-                    row.name,
-                    str(row.target or ""),
-                    "" if worst is None else f"{worst[1]:,.{places}f} {worst[0]}",
-                    {True: "yes", False: "NO", None: "open" if row.target else ""}[row.is_met],
-                    *(str(row.cells.get(name, Cell(None))) for name in section.columns),
-                ]
-            )
-        if section.rows:
-            widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-            for line in lines:
-                cells = (text.ljust(width) for text, width in zip(line, widths, strict=True))
-                print(f"  {'  '.join(cells)}".rstrip())
-        for note in section.notes:
-            print(f"  {note}")
-    print("\n[95 % interval] (labels, spans, calls, turns, words or mentions it rests on)")
 
 
 # --- labelled calls ------------------------------------------------------------------------------
@@ -202,12 +89,6 @@ def _frozen_calls(folder: Path) -> list[Call]:
     ]
 
 
-def _json_lines(path: Path) -> list[dict[str, Any]]:
-    return [
-        json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()
-    ]
-
-
 def _ways(calls: Sequence[Call], heard: Path | None) -> dict[str, list[Call]]:
     """The calls each way; those heard carry what is known of the call said."""
     from qa_monitor.redaction.measure import lowered
@@ -220,7 +101,7 @@ def _ways(calls: Sequence[Call], heard: Path | None) -> dict[str, list[Call]]:
     if heard is not None and heard.exists():
         said = {call["id"]: call for call in calls}
         ways["heard"] = [
-            {**said[call["id"]], **call} for call in _json_lines(heard) if call["id"] in said
+            {**said[call["id"]], **call} for call in json_lines(heard) if call["id"] in said
         ]
     ways[_LOWER] = [lowered(call) for call in calls]
     return ways
@@ -235,7 +116,7 @@ def _labelled_section(
     counted: dict[str, list[tuple[Call, CallCounts]]] = {}
     for way, said in _ways(calls, heard).items():
         counted[way] = [
-            (call, count_redacted(call, redactor)) for call in _shown(f"{title}, {way}", said)
+            (call, count_redacted(call, redactor)) for call in shown(f"{title}, {way}", said)
         ]
     tallies = {way: RedactionTally([c for _, c in pairs]) for way, pairs in counted.items()}
     section = Section(f"{title}: {len(calls)} calls", tuple(tallies))
@@ -297,21 +178,6 @@ def _cell(share: Share, *, of: str = "") -> Cell:
     return Cell(share.value, share.low, share.high, share.count, of)
 
 
-def _shown(what: str, items: Sequence[Item]) -> Iterator[Item]:
-    """``items`` one after another, with progress on stderr."""
-    started = said = time.monotonic()
-    for number, item in enumerate(items):
-        now = time.monotonic()
-        if not number or now - said > _PROGRESS_S:
-            said = now
-            _say(f"{what}: {number} of {len(items)}, {now - started:.0f} s")
-        yield item
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
-
-
 # --- answers of real callers ---------------------------------------------------------------------
 
 
@@ -327,11 +193,11 @@ def _evi_section(folder: Path, redactor: Redactor, step: int) -> Section:
     """
     from qa_monitor.redaction.measure import labelled_dialogue, wilson
 
-    answers = _json_lines(folder / "evi-dev.jsonl")[::step]
+    answers = json_lines(folder / "evi-dev.jsonl")[::step]
     rule = _evi_rule(folder / "evi_leaks.py")
     clean: dict[str, list[bool]] = {}
     kept: list[bool] = []
-    for answer in _shown("evi", answers):
+    for answer in shown("evi", answers):
         turns = [
             {"speaker": "agent", "text": answer["prompt"]},
             {"speaker": "caller", "text": answer["text"]},
@@ -408,13 +274,13 @@ def _corpora_section(folder: Path, labels: Path, redactor: Redactor, step: int) 
     from qa_monitor.training.ner_data import is_training_dialogue
 
     phi: dict[tuple[str, str, int], list[tuple[int, int]]] = {}
-    for label in _json_lines(labels) if labels.exists() else []:
+    for label in json_lines(labels) if labels.exists() else []:
         place = label["corpus"], label["id"], label["turn"]
         phi.setdefault(place, []).append((label["start"], label["end"]))
     medicines = load_settings().medicines
     tallies: dict[tuple[str, str], RedactionTally] = {}
     for corpus in _CORPORA:
-        for call in _shown(corpus, _json_lines(folder / f"{corpus}.jsonl")[::step]):
+        for call in shown(corpus, json_lines(folder / f"{corpus}.jsonl")[::step]):
             turns = [{**t, "speaker": _ROLES.get(t["speaker"], "unknown")} for t in call["turns"]]
             dialogue, _ = labelled_dialogue({**call, "turns": turns})
             redacted = redactor.redact(dialogue)
@@ -480,7 +346,7 @@ _ONE_THREAD = dict.fromkeys(
 
 def _speed_section(frozen: Path, tokens: int) -> Section:
     """Speed of the redactor and of presidio's batch engine, in a process kept to one core."""
-    _say(f"speed: {tokens:,} tokens twice")
+    say(f"speed: {tokens:,} tokens twice")
     measured = subprocess.run(
         [sys.executable, __file__, "--speed-alone", str(tokens), "--frozen", str(frozen)],
         env={**os.environ, **_ONE_THREAD, "TOKENIZERS_PARALLELISM": "false"},
@@ -529,7 +395,7 @@ def _speed_alone(frozen: Path, least_tokens: int) -> dict[str, Any]:
     tokens = sum(len(CallText(dialogue).tokens) for dialogue in dialogues)
     words = sum(len(turn.text.split()) for d in dialogues for turn in d.turns)
     times = -(-least_tokens // tokens)
-    redactor = _redactor()
+    redactor = shipped_redactor()
     tally = RedactionTally([count_redacted(call, redactor) for call in calls])
     texts = [turn.text for dialogue in dialogues for turn in dialogue.turns]
     find = _stock_presidio()
@@ -623,15 +489,15 @@ def _audio_section(redactor: Redactor) -> Section:
     from qa_monitor.redaction.measure_left import values_left
 
     samples = REPOSITORY / "samples"
-    scripts = {Path(call["audio"]).name: call for call in _json_lines(samples / "expected.jsonl")}
+    scripts = {Path(call["audio"]).name: call for call in json_lines(samples / "expected.jsonl")}
     values: Counter[str] = Counter()
     readable: Counter[str] = Counter()
     verdicts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
-        config = _config(folder)
+        config = shipped_config(folder)
         recogniser = build_recogniser(config)
         intakes, _ = take_in([str(samples)], metadata=None, rules=intake_rules(config))
-        for intake in _shown("sample recordings", intakes):
+        for intake in shown("sample recordings", intakes):
             audio, transcript, dialogue = hear(
                 intake, recogniser, decode_limits(config), progress=lambda *_: None
             )
@@ -695,20 +561,6 @@ def _without_phi(turn: Mapping[str, Any]) -> str:
 # --- the command ---------------------------------------------------------------------------------
 
 
-def _config(folder: str) -> Config:
-    from qa_monitor.config import Config
-
-    return Config.model_validate({"data": {"folder": folder}, "asr": {"model": "embedded-whisper"}})
-
-
-def _redactor() -> Redactor:
-    """The redactor as it is shipped, all recognizers on."""
-    from qa_monitor.pipeline import build_redactor
-
-    with tempfile.TemporaryDirectory() as folder:
-        return build_redactor(_config(folder))
-
-
 _NAMES = ("frozen", "calls-dev", "evi", "corpora", "speed", "audio")
 
 
@@ -735,7 +587,7 @@ def main() -> None:
     if options.json:
         print(json.dumps([section.as_dict() for section in sections], indent=1))
     else:
-        _print_tables(sections)
+        print_tables(sections)
 
 
 def _sections(options: argparse.Namespace) -> Iterator[Section]:
@@ -751,7 +603,7 @@ def _sections(options: argparse.Namespace) -> Iterator[Section]:
         "speed": frozen,
         "audio": REPOSITORY / "samples",
     }
-    redactor = _redactor()
+    redactor = shipped_redactor()
     for name in _NAMES:
         if name not in options.only or (is_quick and name == "audio"):
             continue
@@ -764,7 +616,7 @@ def _sections(options: argparse.Namespace) -> Iterator[Section]:
                 yield _labelled_section("frozen test", _frozen_calls(frozen)[::step], heard,
                                         redactor)  # fmt: skip
             case "calls-dev":
-                calls = _json_lines(needs[name])
+                calls = json_lines(needs[name])
                 yield _labelled_section(name, calls, options.heard_dev, redactor)
             case "evi":
                 yield _evi_section(evaluation, redactor, step)

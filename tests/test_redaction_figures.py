@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
+import figures
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
@@ -41,22 +40,7 @@ def carriers(item, gold, text):
 """
 
 
-def load() -> Any:
-    spec = importlib.util.spec_from_file_location("redaction_figures", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def figures() -> Any:
-    return load()
-
-
-def test_the_worst_of_what_counts_is_held_against_the_target(figures: Any) -> None:
+def test_the_worst_of_what_counts_is_held_against_the_target() -> None:
     cells = {"a": figures.Cell(0.99), "b": figures.Cell(0.95), "c": figures.Cell(0.5)}
     row = figures.Row("names", cells, figures.Target(0.98), ("a", "b"))
     assert row.worst == ("b", 0.95)
@@ -67,7 +51,7 @@ def test_the_worst_of_what_counts_is_held_against_the_target(figures: Any) -> No
     assert most.is_met is False
 
 
-def test_a_target_stays_open_while_a_way_that_counts_is_not_measured(figures: Any) -> None:
+def test_a_target_stays_open_while_a_way_that_counts_is_not_measured() -> None:
     cells = {"a": figures.Cell(0.99)}
     assert figures.Row("names", cells, figures.Target(0.98), ("a", "b")).is_met is None
     assert figures.Row("names", cells, figures.Target(0.995), ("a", "b")).is_met is False
