@@ -5,27 +5,41 @@ A figure that cannot be worked out (no pairs, one class only) is ``None``, never
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from qa_monitor.calls import CallType, Criterion, EscalationOutcome, Scorecard
 
 __all__ = [
+    "CONFIDENCES",
+    "FIGURES",
+    "INTERVAL_SHARE",
+    "Figure",
     "Interval",
     "Judged",
     "bootstrap_interval",
+    "chance_calibration_error",
     "exact_agreement",
     "expected_calibration_error",
+    "fall",
     "gwet_ac2",
+    "label_f1",
     "macro_f1",
+    "micro_f1",
+    "most_sure",
     "quadratic_weighted_kappa",
     "recall_of",
     "score_figures",
     "sensitivity_and_specificity",
+    "share_true",
     "within_one",
 ]
+
+INTERVAL_SHARE = 0.8
+"""How many true scores ``Score.low`` and ``Score.high`` promise to hold between them."""
 
 _RESAMPLES = 1000
 _SEED = 11
@@ -38,6 +52,10 @@ class Judged(Protocol):
     @property
     def call_type(self) -> CallType:
         """The primary type."""
+
+    @property
+    def also(self) -> tuple[CallType, ...]:
+        """The other types."""
 
     @property
     def urgency(self) -> int:
@@ -90,8 +108,10 @@ def quadratic_weighted_kappa(
     a, b = _on_scale(truth, low, high), _on_scale(given, low, high)
     if not a:
         return None
-    observed = sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) / len(a)
-    expected = sum((x - y) ** 2 for x in a for y in b) / len(a) ** 2
+    count = len(a)
+    observed = count * sum((x - y) ** 2 for x, y in zip(a, b, strict=True))
+    squares = sum(x * x for x in a) + sum(y * y for y in b)
+    expected = count * squares - 2 * sum(a) * sum(b)
     return None if expected == 0 else 1 - observed / expected
 
 
@@ -118,12 +138,14 @@ def gwet_ac2(
 
 def exact_agreement(truth: Sequence[float], given: Sequence[float]) -> float | None:
     """Share of pairs that are equal after rounding."""
-    return _share([round_half_up(x) == round_half_up(y) for x, y in zip(truth, given, strict=True)])
+    return share_true(
+        [round_half_up(x) == round_half_up(y) for x, y in zip(truth, given, strict=True)]
+    )
 
 
 def within_one(truth: Sequence[float], given: Sequence[float]) -> float | None:
     """Share of pairs at most one apart after rounding."""
-    return _share(
+    return share_true(
         [abs(round_half_up(x) - round_half_up(y)) <= 1 for x, y in zip(truth, given, strict=True)]
     )
 
@@ -157,7 +179,7 @@ def recall_of(
     label: Hashable, truth: Sequence[Hashable], given: Sequence[Hashable]
 ) -> float | None:
     """Share of the calls that are ``label`` which were called so."""
-    return _share([g == label for t, g in zip(truth, given, strict=True) if t == label])
+    return share_true([g == label for t, g in zip(truth, given, strict=True) if t == label])
 
 
 def sensitivity_and_specificity(
@@ -166,8 +188,8 @@ def sensitivity_and_specificity(
     """Of urgency: emergencies (3) called 2 or 3, and routine calls (0) called 0 or 1."""
     pairs = list(zip(truth, given, strict=True))
     return (
-        _share([g >= 2 for t, g in pairs if t == 3]),
-        _share([g <= 1 for t, g in pairs if t == 0]),
+        share_true([g >= 2 for t, g in pairs if t == 3]),
+        share_true([g <= 1 for t, g in pairs if t == 0]),
     )
 
 
@@ -192,8 +214,59 @@ def expected_calibration_error(
     return gap
 
 
-def _share(outcomes: Sequence[bool]) -> float | None:
+def chance_calibration_error(probabilities: Sequence[float], *, draws: int = 200) -> float | None:
+    """The mean calibration error if ``probabilities`` were exactly right: what few calls cost.
+
+    Deterministic; ``None`` without probabilities.
+    """
+    if not probabilities:
+        return None
+    rng = random.Random(_SEED)
+    errors = [
+        expected_calibration_error(probabilities, [rng.random() < p for p in probabilities]) or 0.0
+        for _ in range(draws)
+    ]
+    return sum(errors) / draws
+
+
+def share_true(outcomes: Sequence[bool]) -> float | None:
+    """Share of ``outcomes`` that are true."""
     return sum(outcomes) / len(outcomes) if outcomes else None
+
+
+# --- sets of labels ------------------------------------------------------------------------------
+
+
+def micro_f1(
+    truth: Sequence[Collection[Hashable]], given: Sequence[Collection[Hashable]]
+) -> float | None:
+    """F1 over all members of the sets, pair by pair; ``None`` where both sides are empty."""
+    both = sum(len(set(t) & set(g)) for t, g in zip(truth, given, strict=True))
+    either = sum(map(len, truth)) + sum(map(len, given))
+    return 2 * both / either if either else None
+
+
+def label_f1(
+    truth: Sequence[Collection[tuple[Hashable, str]]],
+    given: Sequence[Collection[tuple[Hashable, str]]],
+    *,
+    labels: Iterable[str],
+) -> float | None:
+    """The mean over ``labels`` of the F1 of each, where sets hold pairs of a place and a label.
+
+    Labels that neither side holds are left out.
+    """
+    found = [
+        micro_f1(
+            *(
+                [[pair for pair in pairs if pair[1] == label] for pairs in side]
+                for side in (truth, given)
+            )
+        )
+        for label in labels
+    ]
+    known = [f1 for f1 in found if f1 is not None]
+    return sum(known) / len(known) if known else None
 
 
 # --- intervals -----------------------------------------------------------------------------------
@@ -221,112 +294,278 @@ def bootstrap_interval(
         again = figure([truth[i] for i in drawn], [given[i] for i in drawn])
         if again is not None:
             values.append(again)
+    if not values:
+        return Interval(value, None, None)
     values.sort()
     last = len(values) - 1
     return Interval(value, values[round(0.025 * last)], values[round(0.975 * last)])
 
 
-# --- everything ----------------------------------------------------------------------------------
+# --- what is figured out of score cards ----------------------------------------------------------
+
+Pair = tuple[Any, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One figure of score cards: the pairs of reader and card that it is asked of, and its formula.
+
+    ``group`` is a criterion, ``escalated`` or ``call_type``. ``pair`` gives what the reader and
+    the card say of a call, ``None`` where the figure does not ask about it; ``value`` works the
+    figure out of both sides' lists.
+    """
+
+    group: str
+    measure: str
+    pair: Callable[[Judged, Scorecard], Pair | None]
+    value: Callable[[Sequence[Any], Sequence[Any]], float | None]
+
+    def pairs(self, judged: Sequence[Judged], cards: Sequence[Scorecard]) -> list[Pair]:
+        """The pairs of calls, reader's word first."""
+        found = [self.pair(call, card) for call, card in zip(judged, cards, strict=True)]
+        return [pair for pair in found if pair is not None]
+
+    def interval(self, judged: Sequence[Judged], cards: Sequence[Scorecard]) -> Interval:
+        """The figure of ``cards``, in the order of ``judged``, with its interval."""
+        pairs = self.pairs(judged, cards)
+        return bootstrap_interval(self.value, [t for t, _ in pairs], [g for _, g in pairs])
+
+
+_SCALES: Mapping[Criterion, str] = {
+    Criterion.EMPATHY: "empathy",
+    Criterion.ACTIVE_LISTENING: "active_listening",
+    Criterion.ESCALATION: "escalation_score",
+}
+"""Criteria with points, and what they are called in labelled calls."""
+
+
+def _points(criterion: Criterion) -> Callable[[Judged, Scorecard], Pair | None]:
+    def pair(call: Judged, card: Scorecard) -> Pair | None:
+        truth, given = getattr(call, _SCALES[criterion]), card.score(criterion).points
+        return None if truth is None or given is None else (truth, given)
+
+    return pair
+
+
+def _is_scored(criterion: Criterion) -> Callable[[Judged, Scorecard], Pair | None]:
+    def pair(call: Judged, card: Scorecard) -> Pair | None:
+        if getattr(call, _SCALES[criterion]) is None:
+            return None
+        return True, card.score(criterion).points is not None
+
+    return pair
+
+
+def _is_inside(criterion: Criterion) -> Callable[[Judged, Scorecard], Pair | None]:
+    def pair(call: Judged, card: Scorecard) -> Pair | None:
+        truth, score = getattr(call, _SCALES[criterion]), card.score(criterion)
+        if truth is None or score.points is None or score.low is None or score.high is None:
+            return None
+        # A point of the scale stands for all that is rounded to it.
+        return True, round_half_up(score.low) <= truth <= round_half_up(score.high)
+
+    return pair
+
+
+def _level(card: Scorecard) -> int:
+    return int(card.score(Criterion.URGENCY).points or 0)
+
+
+def _urgency(call: Judged, card: Scorecard) -> Pair:
+    return call.urgency, _level(card)
+
+
+def _emergency_probability(call: Judged, card: Scorecard) -> Pair | None:
+    p = card.urgency_probability
+    return None if p is None else (p, call.urgency == 3)
+
+
+def _outcome(call: Judged, card: Scorecard) -> Pair | None:
+    return None if card.escalated is None else (call.escalated, card.escalated)
+
+
+def _any_outcome(call: Judged, card: Scorecard) -> Pair:
+    return call.escalated, card.escalated
+
+
+def _is_given_outcome(_: Judged, card: Scorecard) -> Pair:
+    return True, card.escalated is not None
+
+
+def _outcome_of_urgent(call: Judged, card: Scorecard) -> Pair | None:
+    return _outcome(call, card) if call.urgency else None
+
+
+def _call_type(call: Judged, card: Scorecard) -> Pair:
+    return call.call_type, card.call_type
+
+
+def _also(call: Judged, card: Scorecard) -> Pair:
+    return frozenset(call.also), frozenset(card.also)
+
+
+def _type_confidence(call: Judged, card: Scorecard) -> Pair | None:
+    if card.call_type is None:
+        return None
+    return card.call_type_confidence, card.call_type == call.call_type
+
+
+def _urgency_kappa(truth: Sequence[float], given: Sequence[float]) -> float | None:
+    return quadratic_weighted_kappa(truth, given, low=0, high=3)
+
+
+def _missed_found(truth: Sequence[Hashable], given: Sequence[Hashable]) -> float | None:
+    return recall_of(EscalationOutcome.MISSED, truth, given)
+
+
+def _share_of_given(_: Sequence[bool], given: Sequence[bool]) -> float | None:
+    return share_true(given)
+
+
+def _figures_of_scale(criterion: Criterion) -> Iterable[Figure]:
+    points = _points(criterion)
+    for measure, pair, value in (
+        ("qwk", points, quadratic_weighted_kappa),
+        ("ac2", points, gwet_ac2),
+        ("exact", points, exact_agreement),
+        ("within_one", points, within_one),
+        ("coverage", _is_scored(criterion), _share_of_given),
+        ("inside", _is_inside(criterion), _share_of_given),
+    ):
+        yield Figure(group=criterion.value, measure=measure, pair=pair, value=value)
+
+
+def exact_classes(truth: Sequence[Hashable], given: Sequence[Hashable]) -> float | None:
+    """Share of pairs of the same class."""
+    return share_true([t == g for t, g in zip(truth, given, strict=True)])
+
+
+_OTHERS: Sequence[tuple[str, str, Any, Any]] = (
+    ("urgency", "qwk", _urgency, _urgency_kappa),
+    ("urgency", "exact", _urgency, exact_agreement),
+    ("urgency", "emergencies_found", _urgency, lambda t, g: sensitivity_and_specificity(t, g)[0]),
+    ("urgency", "specificity", _urgency, lambda t, g: sensitivity_and_specificity(t, g)[1]),
+    ("urgency", "calibration_error", _emergency_probability, expected_calibration_error),
+    ("escalated", "accuracy", _outcome, exact_classes),
+    ("escalated", "accuracy_of_urgent", _outcome_of_urgent, exact_classes),
+    ("escalated", "missed_found", _any_outcome, _missed_found),
+    ("escalated", "coverage", _is_given_outcome, _share_of_given),
+    ("call_type", "macro_f1", _call_type, macro_f1),
+    ("call_type", "accuracy", _call_type, exact_classes),
+    ("call_type", "also_f1", _also, micro_f1),
+    ("call_type", "calibration_error", _type_confidence, expected_calibration_error),
+)
+
+FIGURES: Sequence[Figure] = (
+    *(figure for criterion in _SCALES for figure in _figures_of_scale(criterion)),
+    *(Figure(group=g, measure=m, pair=pair, value=value) for g, m, pair, value in _OTHERS),
+)
+"""All figures of score cards, by group.
+
+Of criteria with points: ``qwk``, ``ac2``, ``exact`` and ``within_one`` where both reader and card
+give points; ``coverage``, the share of the reader's scores that the card has too; ``inside``, the
+share of the reader's scores in the card's interval. Of urgency a card without points counts as 0.
+``accuracy_of_urgent`` leaves routine calls out, in which "not needed" is easily said;
+``missed_found`` counts a card that leaves the outcome open as one that found nothing.
+"""
+
+
+def _confidence_of(criterion: Criterion) -> Callable[[Scorecard], float]:
+    return lambda card: card.score(criterion).confidence
+
+
+CONFIDENCES: Mapping[str, Callable[[Scorecard], float]] = {
+    **{criterion.value: _confidence_of(criterion) for criterion in (*_SCALES, Criterion.URGENCY)},
+    "call_type": lambda card: card.call_type_confidence,
+}
+"""How sure a card is of itself, by the group of figures."""
+
+
+def most_sure(
+    figure: Figure, judged: Sequence[Judged], cards: Sequence[Scorecard], share: float
+) -> list[int] | None:
+    """Where the calls stand of which the cards are surest: ``share`` of all that could be scored.
+
+    ``None`` where the cards leave so many open that there are fewer. Figures over growing shares
+    are the risk-coverage curve of selective prediction [El-Yaniv & Wiener 2010].
+    """
+    asked = [
+        place
+        for place, call in enumerate(judged)
+        if figure.group not in _NAMES or getattr(call, _NAMES[figure.group]) is not None
+    ]
+    answered = [place for place in asked if figure.pair(judged[place], cards[place]) is not None]
+    count = math.ceil(share * len(asked))
+    if not count or len(answered) < count:
+        return None
+    confidence = CONFIDENCES[figure.group]
+    answered.sort(key=lambda place: -confidence(cards[place]))
+    return answered[:count]
+
+
+_NAMES: Mapping[str, str] = {criterion.value: name for criterion, name in _SCALES.items()}
+
+
+def fall(
+    figure: Figure,
+    judged: Sequence[Judged],
+    before: Sequence[Scorecard],
+    after: Sequence[Scorecard],
+) -> Interval:
+    """By which part of itself ``figure`` falls from the cards ``before`` to those ``after``.
+
+    Both are of the calls ``judged``, in order; below zero it rises. The interval is over resampled
+    calls, each with both its cards. ``None`` where the figure before is not above zero.
+    """
+
+    def value(firsts: Sequence[Pair | None], seconds: Sequence[Pair | None]) -> float | None:
+        first, second = (
+            figure.value([t for t, _ in known], [g for _, g in known])
+            for known in ([p for p in side if p is not None] for side in (firsts, seconds))
+        )
+        if first is None or second is None or first <= 0:
+            return None
+        return 1 - second / first
+
+    return bootstrap_interval(
+        value,
+        [figure.pair(call, card) for call, card in zip(judged, before, strict=True)],
+        [figure.pair(call, card) for call, card in zip(judged, after, strict=True)],
+    )
 
 
 def score_figures(judged: Sequence[Judged], cards: Sequence[Scorecard]) -> dict[str, Any]:
     """All figures of ``cards`` against what a reader said of the same calls, in the same order.
 
-    Keys: ``empathy``, ``active_listening`` and ``escalation`` (each ``qwk``, ``ac2``, ``exact``,
-    ``within_one``, ``coverage``: the share of assessable calls that got points, ``calls``: pairs,
-    ``invented``: points where a reader gave none), ``urgency``, ``escalated``, ``call_type`` and
-    ``coverage`` (share of calls not sent to review). Agreement comes with intervals.
+    A table for each group of ``FIGURES``, and ``coverage``, the share of calls not sent to review.
+    Tables of criteria with points also hold ``calls`` (pairs) and ``invented`` (points where the
+    reader gave none), that of urgency ``emergencies``, that of outcomes ``calls`` and ``matrix``.
     """
     figures: dict[str, Any] = {}
-    for criterion, name in (
-        (Criterion.EMPATHY, "empathy"),
-        (Criterion.ACTIVE_LISTENING, "active_listening"),
-        (Criterion.ESCALATION, "escalation_score"),
-    ):
+    for criterion, name in _SCALES.items():
         truth = [getattr(call, name) for call in judged]
         given = [card.score(criterion).points for card in cards]
-        figures[criterion.value] = _scale_figures(truth, given)
-    figures["urgency"] = _urgency_figures(judged, cards)
-    figures["escalated"] = _outcome_figures(judged, cards)
-    types = [call.call_type for call in judged]
-    named = [card.call_type for card in cards]
-    figures["call_type"] = {
-        "macro_f1": bootstrap_interval(macro_f1, types, named).as_dict(),
-        "accuracy": _rounded(_share([t == g for t, g in zip(types, named, strict=True)])),
-    }
-    figures["coverage"] = _rounded(_share([not card.needs_review for card in cards]))
+        both = list(zip(truth, given, strict=True))
+        figures[criterion.value] = {
+            "calls": sum(t is not None and g is not None for t, g in both),
+            "invented": sum(t is None and g is not None for t, g in both),
+        }
+    figures["urgency"] = {"emergencies": sum(call.urgency == 3 for call in judged)}
+    figures["escalated"] = _outcomes(judged, cards)
+    for figure in FIGURES:
+        table = figures.setdefault(figure.group, {})
+        table[figure.measure] = figure.interval(judged, cards).as_dict()
+    reviewed = share_true([not card.needs_review for card in cards])
+    figures["coverage"] = None if reviewed is None else round(reviewed, 4)
     return figures
 
 
-def _scale_figures(truth: Sequence[float | None], given: Sequence[float | None]) -> dict[str, Any]:
-    pairs = [(t, g) for t, g in zip(truth, given, strict=True) if t is not None and g is not None]
-    a, b = [t for t, _ in pairs], [g for _, g in pairs]
-    assessable = sum(t is not None for t in truth)
-    return {
-        "calls": len(pairs),
-        "qwk": bootstrap_interval(quadratic_weighted_kappa, a, b).as_dict(),
-        "ac2": bootstrap_interval(gwet_ac2, a, b).as_dict(),
-        "exact": bootstrap_interval(exact_agreement, a, b).as_dict(),
-        "within_one": bootstrap_interval(within_one, a, b).as_dict(),
-        "coverage": _rounded(len(pairs) / assessable if assessable else None),
-        "invented": sum(t is None and g is not None for t, g in zip(truth, given, strict=True)),
-    }
-
-
-def _urgency_figures(judged: Sequence[Judged], cards: Sequence[Scorecard]) -> dict[str, Any]:
-    truth = [call.urgency for call in judged]
-    given = [int(card.score(Criterion.URGENCY).points or 0) for card in cards]
-
-    def kappa(a: Sequence[float], b: Sequence[float]) -> float | None:
-        return quadratic_weighted_kappa(a, b, low=0, high=3)
-
-    known = [
-        (card.urgency_probability, level == 3)
-        for card, level in zip(cards, truth, strict=True)
-        if card.urgency_probability is not None
-    ]
-    sensitivity = bootstrap_interval(
-        lambda a, b: sensitivity_and_specificity(a, b)[0], truth, given
-    )
-    specificity = bootstrap_interval(
-        lambda a, b: sensitivity_and_specificity(a, b)[1], truth, given
-    )
-    return {
-        "qwk": bootstrap_interval(kappa, truth, given).as_dict(),
-        "exact": bootstrap_interval(exact_agreement, truth, given).as_dict(),
-        "emergencies": truth.count(3),
-        "emergencies_found": sensitivity.as_dict(),
-        "specificity": specificity.as_dict(),
-        "calibration_error": _rounded(
-            expected_calibration_error([p for p, _ in known], [is3 for _, is3 in known])
-        ),
-    }
-
-
-def _outcome_figures(judged: Sequence[Judged], cards: Sequence[Scorecard]) -> dict[str, Any]:
-    pairs = [
-        (call.escalated, card.escalated)
-        for call, card in zip(judged, cards, strict=True)
-        if card.escalated is not None
-    ]
-    truth, given = [t for t, _ in pairs], [g for _, g in pairs]
+def _outcomes(judged: Sequence[Judged], cards: Sequence[Scorecard]) -> dict[str, Any]:
     matrix: dict[str, dict[str, int]] = {}
-    for t, g in pairs:
-        row = matrix.setdefault(t.value, {})
-        row[g.value] = row.get(g.value, 0) + 1
-    right = bootstrap_interval(exact_classes, truth, given)
-    return {
-        "calls": len(pairs),
-        "accuracy": right.as_dict(),
-        "missed_found": _rounded(recall_of(EscalationOutcome.MISSED, truth, given)),
-        "matrix": matrix,
-    }
-
-
-def exact_classes(truth: Sequence[Hashable], given: Sequence[Hashable]) -> float | None:
-    """Share of pairs of the same class."""
-    return _share([t == g for t, g in zip(truth, given, strict=True)])
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+    calls = 0
+    for call, card in zip(judged, cards, strict=True):
+        if card.escalated is not None:
+            row = matrix.setdefault(call.escalated.value, {})
+            row[card.escalated.value] = row.get(card.escalated.value, 0) + 1
+            calls += 1
+    return {"calls": calls, "matrix": matrix}
