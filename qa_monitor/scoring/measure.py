@@ -312,13 +312,14 @@ class Figure:
 
     ``group`` is a criterion, ``escalated`` or ``call_type``. ``pair`` gives what the reader and
     the card say of a call, ``None`` where the figure does not ask about it; ``value`` works the
-    figure out of both sides' lists.
+    figure out of both sides' lists. ``rests_on`` tells by the reader's word which pairs weigh on it.
     """
 
     group: str
     measure: str
     pair: Callable[[Judged, Scorecard], Pair | None]
     value: Callable[[Sequence[Any], Sequence[Any]], float | None]
+    rests_on: Callable[[Any], bool] = lambda _: True
 
     def pairs(self, judged: Sequence[Judged], cards: Sequence[Scorecard]) -> list[Pair]:
         """The pairs of calls, reader's word first."""
@@ -356,13 +357,27 @@ def _is_scored(criterion: Criterion) -> Callable[[Judged, Scorecard], Pair | Non
     return pair
 
 
-def _is_inside(criterion: Criterion) -> Callable[[Judged, Scorecard], Pair | None]:
+def _inside(criterion: Criterion) -> Callable[[Judged, Scorecard], Pair | None]:
     def pair(call: Judged, card: Scorecard) -> Pair | None:
         truth, score = getattr(call, _SCALES[criterion]), card.score(criterion)
         if truth is None or score.points is None or score.low is None or score.high is None:
             return None
-        # A point of the scale stands for all that is rounded to it.
-        return True, round_half_up(score.low) <= truth <= round_half_up(score.high)
+        # A whole score stands for all that is rounded to it; the ends of the scale are open.
+        low = -math.inf if score.low <= 1 else score.low
+        high = math.inf if score.high >= score.max_points else score.high
+        return True, max(0.0, min(high, truth + 0.5) - max(low, truth - 0.5))
+
+    return pair
+
+
+def _is_within_one(criterion: Criterion) -> Callable[[Judged, Scorecard], Pair | None]:
+    points = _points(criterion)
+
+    def pair(call: Judged, card: Scorecard) -> Pair | None:
+        both = points(call, card)
+        if both is None:
+            return None
+        return card.score(criterion).confidence, within_one([both[0]], [both[1]]) == 1
 
     return pair
 
@@ -422,6 +437,15 @@ def _share_of_given(_: Sequence[bool], given: Sequence[bool]) -> float | None:
     return share_true(given)
 
 
+def _mean_of_given(_: Sequence[bool], given: Sequence[float]) -> float | None:
+    return sum(given) / len(given) if given else None
+
+
+def _interval_error(truth: Sequence[bool], given: Sequence[float]) -> float | None:
+    mean = _mean_of_given(truth, given)
+    return None if mean is None else abs(mean - INTERVAL_SHARE)
+
+
 def _figures_of_scale(criterion: Criterion) -> Iterable[Figure]:
     points = _points(criterion)
     for measure, pair, value in (
@@ -430,7 +454,9 @@ def _figures_of_scale(criterion: Criterion) -> Iterable[Figure]:
         ("exact", points, exact_agreement),
         ("within_one", points, within_one),
         ("coverage", _is_scored(criterion), _share_of_given),
-        ("inside", _is_inside(criterion), _share_of_given),
+        ("inside", _inside(criterion), _mean_of_given),
+        ("interval_error", _inside(criterion), _interval_error),
+        ("calibration_error", _is_within_one(criterion), expected_calibration_error),
     ):
         yield Figure(group=criterion.value, measure=measure, pair=pair, value=value)
 
@@ -440,31 +466,67 @@ def exact_classes(truth: Sequence[Hashable], given: Sequence[Hashable]) -> float
     return share_true([t == g for t, g in zip(truth, given, strict=True)])
 
 
-_OTHERS: Sequence[tuple[str, str, Any, Any]] = (
-    ("urgency", "qwk", _urgency, _urgency_kappa),
-    ("urgency", "exact", _urgency, exact_agreement),
-    ("urgency", "emergencies_found", _urgency, lambda t, g: sensitivity_and_specificity(t, g)[0]),
-    ("urgency", "specificity", _urgency, lambda t, g: sensitivity_and_specificity(t, g)[1]),
-    ("urgency", "calibration_error", _emergency_probability, expected_calibration_error),
-    ("escalated", "accuracy", _outcome, exact_classes),
-    ("escalated", "accuracy_of_urgent", _outcome_of_urgent, exact_classes),
-    ("escalated", "missed_found", _any_outcome, _missed_found),
-    ("escalated", "coverage", _is_given_outcome, _share_of_given),
-    ("call_type", "macro_f1", _call_type, macro_f1),
-    ("call_type", "accuracy", _call_type, exact_classes),
-    ("call_type", "also_f1", _also, micro_f1),
-    ("call_type", "calibration_error", _type_confidence, expected_calibration_error),
+_OTHERS = (
+    Figure(group="urgency", measure="qwk", pair=_urgency, value=_urgency_kappa),
+    Figure(group="urgency", measure="exact", pair=_urgency, value=exact_agreement),
+    Figure(
+        group="urgency",
+        measure="emergencies_found",
+        pair=_urgency,
+        value=lambda truth, given: sensitivity_and_specificity(truth, given)[0],
+        rests_on=lambda level: level == 3,
+    ),
+    Figure(
+        group="urgency",
+        measure="specificity",
+        pair=_urgency,
+        value=lambda truth, given: sensitivity_and_specificity(truth, given)[1],
+        rests_on=lambda level: level == 0,
+    ),
+    Figure(
+        group="urgency",
+        measure="calibration_error",
+        pair=_emergency_probability,
+        value=expected_calibration_error,
+    ),
+    Figure(group="escalated", measure="accuracy", pair=_outcome, value=exact_classes),
+    Figure(
+        group="escalated",
+        measure="accuracy_of_urgent",
+        pair=_outcome_of_urgent,
+        value=exact_classes,
+    ),
+    Figure(
+        group="escalated",
+        measure="missed_found",
+        pair=_any_outcome,
+        value=_missed_found,
+        rests_on=lambda outcome: outcome is EscalationOutcome.MISSED,
+    ),
+    Figure(group="escalated", measure="coverage", pair=_is_given_outcome, value=_share_of_given),
+    Figure(group="call_type", measure="macro_f1", pair=_call_type, value=macro_f1),
+    Figure(group="call_type", measure="accuracy", pair=_call_type, value=exact_classes),
+    Figure(group="call_type", measure="also_f1", pair=_also, value=micro_f1),
+    Figure(
+        group="call_type",
+        measure="calibration_error",
+        pair=_type_confidence,
+        value=expected_calibration_error,
+    ),
 )
 
 FIGURES: Sequence[Figure] = (
     *(figure for criterion in _SCALES for figure in _figures_of_scale(criterion)),
-    *(Figure(group=g, measure=m, pair=pair, value=value) for g, m, pair, value in _OTHERS),
+    *_OTHERS,
 )
 """All figures of score cards, by group.
 
 Of criteria with points: ``qwk``, ``ac2``, ``exact`` and ``within_one`` where both reader and card
 give points; ``coverage``, the share of the reader's scores that the card has too; ``inside``, the
-share of the reader's scores in the card's interval. Of urgency a card without points counts as 0.
+share of the reader's scores in the card's interval, a score at its edge counting by the part of its
+whole point that lies inside, and ``interval_error``, how far that is from what the interval
+promises; ``calibration_error``, of confidence as the probability to be within one point. Of urgency
+a card without points counts as 0.
 ``accuracy_of_urgent`` leaves routine calls out, in which "not needed" is easily said;
 ``missed_found`` counts a card that leaves the outcome open as one that found nothing.
 """
