@@ -10,8 +10,11 @@ from qa_monitor.calls import (
     AudiblePhi,
     CallRecord,
     CallType,
+    ChecklistAnswer,
+    ChecklistItem,
     Criterion,
     Direction,
+    Effect,
     EntityType,
     EscalationOutcome,
     Evidence,
@@ -23,6 +26,7 @@ from qa_monitor.calls import (
     Role,
     Score,
     Scorecard,
+    ScoreStatus,
     Span,
     Verification,
 )
@@ -215,6 +219,28 @@ _scores = st.builds(
     confidence=_shares,
     evidence=st.lists(_evidence, max_size=2).map(tuple),
     reason=_codes,
+    status=st.sampled_from(ScoreStatus),
+    low=st.none() | _numbers,
+    high=st.none() | _numbers,
+    effects=st.lists(
+        st.builds(
+            Effect,
+            feature=_codes,
+            points=_numbers,
+            evidence=st.lists(_evidence, max_size=2).map(tuple),
+        ),
+        max_size=2,
+    ).map(tuple),
+)
+_checklist_items = st.builds(
+    ChecklistItem,
+    item=_codes,
+    answer=st.sampled_from(ChecklistAnswer),
+    weight=_shares,
+    is_auto_fail=st.booleans(),
+    confidence=_shares,
+    evidence=st.lists(_evidence, max_size=2).map(tuple),
+    reason=_texts,
 )
 
 
@@ -259,13 +285,17 @@ def any_record(draw: st.DrawFn, call_id: str = "calls-any") -> CallRecord:
         urgency_probability=st.none() | _shares,
         escalated=st.none() | st.sampled_from(EscalationOutcome),
         escalation_delay_s=st.none() | _numbers,
+        checklist=st.lists(_checklist_items, max_size=2).map(tuple),
+        auto_failed=st.lists(_codes, max_size=2).map(tuple),
     )
+    # The rubric's version is that of the card, whatever the run was made with.
+    stages = _codes.filter(lambda stage: stage != "rubric")
     return CallRecord(
         recording=draw(recording),
         dialogue=draw(dialogue),
         findings=draw(st.lists(_findings, max_size=3).map(tuple)),
         scorecard=draw(scorecard),
         metrics=draw(st.dictionaries(_codes, _numbers, max_size=3)),
-        versions=draw(st.dictionaries(_codes, _codes, max_size=3)),
+        versions=draw(st.dictionaries(stages, _codes, max_size=3)),
         warnings=draw(st.lists(_codes, max_size=2).map(tuple)),
     )

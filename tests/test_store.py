@@ -7,6 +7,7 @@ that do not speak of SQLite are tried there too; its tables are dropped.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 import subprocess
@@ -18,13 +19,14 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from hypothesis import HealthCheck, given, settings
 from invented_records import NOW, any_record, make_record
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import MetaData, create_engine, event, text
 
 from qa_monitor.calls import (
     Alert,
@@ -35,11 +37,20 @@ from qa_monitor.calls import (
     EntityType,
     Evidence,
     FailedCall,
+    Scorecard,
+    ScoreStatus,
     Severity,
     Verification,
 )
 from qa_monitor.errors import ConfigError, NotFoundError, StoreError, UsageError
-from qa_monitor.store import AlertState, Store, open_store
+from qa_monitor.store import AlertState, CriterionComparison, RubricUse, Store, open_store
+from qa_monitor.store.rows import (
+    call_columns,
+    card_columns,
+    run_columns,
+    score_columns,
+    transcript_columns,
+)
 from qa_monitor.store.tables import HEAD_REVISION, metadata
 from qa_monitor.verification import mark
 
@@ -316,6 +327,193 @@ def test_an_id_that_is_a_file_name_is_not_repeated(store: Store) -> None:
     assert "Quintero" not in str(caught.value)
 
 
+# --- score cards ---------------------------------------------------------------------------------
+
+
+def make_card(rubric_version: str, *, total: float | None = 55.0, **points: float) -> Scorecard:
+    """The card of ``make_record`` under another rubric."""
+    card = make_record().scorecard
+    return replace(
+        card,
+        rubric_version=rubric_version,
+        total=total,
+        scores=tuple(
+            replace(score, points=points.get(score.criterion, score.points))
+            for score in card.scores
+        ),
+    )
+
+
+def test_a_new_card_is_the_one_in_use_and_the_old_one_stays(store: Store) -> None:
+    record = make_record()
+    run_id = store.save_record(record, (), now=NOW)
+    card = make_card("strict-2", empathy=1.5)
+    store.save_card(card, run_id, now=NOW + HOUR)
+    assert store.record("calls-1").scorecard == card
+    assert [one.scorecard for one in store.records()] == [card]
+    assert store.summaries()[0].total == 55
+    assert store.summaries()[0].points[Criterion.EMPATHY] == 1.5
+    assert store.runs("calls-1")[0].rubric_version == "strict-2"
+    assert store.record("calls-1", rubric="rubric-1") == record
+    assert [(one.rubric_version, one.made_at, one.is_in_use) for one in store.cards("calls-1")] == [
+        ("rubric-1", NOW, False),
+        ("strict-2", NOW + HOUR, True),
+    ]
+
+
+def test_a_card_kept_beside_changes_nothing_and_raises_no_alert(store: Store) -> None:
+    record = make_record()
+    run_id = store.save_record(record, (), now=NOW)
+    card = make_card("strict-2")
+    store.save_card(card, run_id, [make_alert()], now=NOW, in_use=False)
+    assert store.record("calls-1") == record
+    assert store.record("calls-1", rubric="strict-2").scorecard == card
+    assert store.alerts() == ()
+
+
+def test_the_same_card_is_kept_once_and_another_of_the_same_rubric_beside_it(store: Store) -> None:
+    run_id = store.save_record(make_record(), (), now=NOW)
+    for card in (make_card("strict-2"), make_card("strict-2"), make_record().scorecard):
+        store.save_card(card, run_id, now=NOW)
+    assert [card.is_in_use for card in store.cards("calls-1")] == [True, False]
+    store.save_card(make_card("strict-2", total=56.0), run_id, now=NOW)
+    assert [card.total for card in store.cards("calls-1")] == [40, 55, 56]
+    assert store.record("calls-1", rubric="strict-2").scorecard.total == 56
+
+
+def test_the_version_that_a_record_tells_of_its_rubric_is_that_of_the_card(store: Store) -> None:
+    run_id = store.save_record(
+        replace(make_record(), versions={"rubric": "rubric-1", "scoring": "1"}), (), now=NOW
+    )
+    store.save_card(make_card("strict-2"), run_id, now=NOW)
+    assert store.record("calls-1").versions == {"rubric": "strict-2", "scoring": "1"}
+
+
+def test_a_card_and_its_alerts_are_kept_together_and_an_alert_is_never_raised_twice(
+    store: Store,
+) -> None:
+    run_id = store.save_record(make_record(), (), now=NOW)
+    for version in ("strict-2", "strict-3"):
+        store.save_card(make_card(version), run_id, [make_alert()], now=NOW, channels=("console",))
+    (stored,) = store.alerts(call_id="calls-1")
+    assert len(stored.deliveries) == 1
+    assert len(store.pending_deliveries("console", now=NOW)) == 1
+    assert len(store.alert_events(stored.alert.alert_id)) == 1
+
+
+def test_of_a_card_whose_alert_cannot_be_kept_nothing_is(
+    sqlite_store: Store, sqlite_file: Path
+) -> None:
+    run_id = sqlite_store.save_record(make_record(), (), now=NOW)
+    before = count_rows(sqlite_file)
+    connection = sqlite3.connect(sqlite_file)
+    connection.execute(
+        "CREATE TRIGGER refuse AFTER INSERT ON deliveries BEGIN SELECT RAISE(ABORT, 'no'); END"
+    )
+    connection.close()
+    with pytest.raises(StoreError):
+        sqlite_store.save_card(
+            make_card("strict-2"), run_id, [make_alert()], now=NOW, channels=("console",)
+        )
+    assert count_rows(sqlite_file) == before
+    assert sqlite_store.record("calls-1") == make_record()
+
+
+def test_a_card_of_a_run_that_is_no_longer_the_latest_is_refused(store: Store) -> None:
+    old = store.save_record(make_record(), (), now=NOW)
+    new = store.save_record(make_record(), (), now=NOW)
+    with pytest.raises(StoreError, match="scored again meanwhile"):
+        store.save_card(make_card("strict-2"), old, now=NOW)
+    with pytest.raises(StoreError, match="scored again meanwhile"):
+        store.save_record(make_record(), (), now=NOW, after_run=old)
+    assert store.latest_run("calls-1") == new
+    store.delete_call("calls-1")
+    with pytest.raises(NotFoundError):
+        store.save_card(make_card("strict-2"), new, now=NOW)
+
+
+def test_a_rubric_is_named_with_or_without_its_fingerprint(store: Store) -> None:
+    run_id = store.save_record(make_record(), (), now=NOW)
+    store.save_card(make_card("strict-2+aaaa", total=1.0), run_id, now=NOW)
+    assert store.record("calls-1", rubric="strict-2").scorecard.total == 1
+    store.save_card(make_card("strict-2+bbbb", total=2.0), run_id, now=NOW)
+    assert store.record("calls-1", rubric="strict-2+aaaa").scorecard.total == 1
+    with pytest.raises(UsageError, match=re.escape("strict-2+aaaa, strict-2+bbbb")):
+        store.record("calls-1", rubric="strict-2")
+    with pytest.raises(NotFoundError, match="rubric-1, strict-2"):
+        store.record("calls-1", rubric="strict")
+    with pytest.raises(NotFoundError, match="no call"):
+        store.record("calls-2", rubric="strict-2")
+
+
+def test_rubrics_tell_how_many_calls_they_score_and_how(store: Store) -> None:
+    assert store.rubrics() == ()
+    for number, total in enumerate((40.0, 60.0, None), start=1):
+        record = make_record(f"calls-{number}")
+        store.save_record(record, (), now=NOW)
+        card = replace(record.scorecard, total=total, auto_failed=("x",) if number == 1 else ())
+        run_id = store.save_record(replace(record, scorecard=card), (), now=NOW)
+        if number < 3:
+            other = make_card("strict-2", total=10.0 * number)
+            other = replace(other, call_id=record.call_id)
+            store.save_card(other, run_id, now=NOW, in_use=number == 2)
+    assert store.rubrics() == (
+        RubricUse(rubric_version="rubric-1", calls=3, in_use=2, mean_total=50, auto_failed=1),
+        RubricUse(rubric_version="strict-2", calls=2, in_use=1, mean_total=15, auto_failed=0),
+    )
+
+
+def test_two_rubrics_are_compared_over_the_calls_that_have_both(store: Store) -> None:
+    for number in (1, 2, 3):
+        record = make_record(f"calls-{number}")
+        run_id = store.save_record(record, (), now=NOW)
+        if number == 3:
+            break
+        card = replace(
+            make_card("strict-2", total=10.0, empathy=2.5 if number == 1 else 1.5),
+            call_id=record.call_id,
+            auto_failed=("x",) if number == 1 else (),
+            escalated=None if number == 1 else record.scorecard.escalated,
+        )
+        store.save_card(card, run_id, now=NOW, in_use=False)
+    found = store.compare_rubrics("rubric-1", "strict-2")
+    assert (found.calls, found.total_calls) == (2, 2)
+    assert (found.first_total, found.second_total) == (40, 10)
+    assert (found.newly_failed, found.newly_passed, found.other_outcome) == (1, 0, 1)
+    by_criterion = {one.criterion: one for one in found.criteria}
+    assert by_criterion[Criterion.EMPATHY] == CriterionComparison(
+        criterion=Criterion.EMPATHY, calls=2, changed=1, first_mean=2.5, second_mean=2
+    )
+    listening = by_criterion[Criterion.ACTIVE_LISTENING]
+    assert (listening.calls, listening.first_mean) == (0, None)
+    turned = store.compare_rubrics("strict-2", "rubric-1")
+    assert (turned.newly_failed, turned.newly_passed) == (0, 1)
+    with pytest.raises(NotFoundError, match="rubric-1, strict-2"):
+        store.compare_rubrics("rubric-1", "nothing-1")
+
+
+def test_calls_are_chosen_by_queue_agent_and_time(store: Store) -> None:
+    runs = {}
+    for number, queue in enumerate(("billing", "nurses", "billing"), start=1):
+        record = make_record(f"calls-{number}", started_at=NOW + number * HOUR)
+        record = replace(record, recording=replace(record.recording, queue=queue))
+        runs[record.call_id] = store.save_record(record, (), now=NOW)
+    assert store.latest_runs() == runs
+    assert list(store.latest_runs(queue="billing")) == ["calls-1", "calls-3"]
+    assert list(store.latest_runs(since=NOW + 2 * HOUR, until=NOW + 3 * HOUR)) == ["calls-2"]
+    assert store.latest_runs(agent_id="nobody") == {}
+    assert store.latest_run("calls-2") == runs["calls-2"]
+    with pytest.raises(NotFoundError, match="Close to it"):
+        store.latest_run("calls-9")
+
+
+def test_what_was_heard_is_not_noted_on_a_card_that_it_was_not_read_with(store: Store) -> None:
+    record = make_record()
+    run_id = store.save_record(record, (), now=NOW)
+    store.save_card(make_card("strict-2"), run_id, now=NOW)
+    assert not store.note_verification(mark(record, Verification(version="1", places=())))
+
+
 # --- failures ------------------------------------------------------------------------------------
 
 
@@ -586,6 +784,102 @@ def test_the_migrations_make_the_tables_that_the_code_knows(url: str) -> None:
     assert ScriptDirectory.from_config(script).get_heads() == [HEAD_REVISION]
 
 
+def make_old_database(url: str) -> None:
+    """A database of before score cards had a table of their own: two runs and an alert."""
+    script = Config()
+    script.set_main_option("script_location", "qa_monitor.store:migrations")
+    script.set_main_option("path_separator", "os")
+    record = make_record()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        script.attributes["connection"] = connection
+        command.upgrade(script, "0001")
+        old = MetaData()
+        old.reflect(connection)
+
+        def put(table: str, **values: object) -> None:
+            known = {name: value for name, value in values.items() if name in old.tables[table].c}
+            connection.execute(old.tables[table].insert().values(**known))
+
+        put("calls", **call_columns(record.recording), first_scored_at=NOW, latest_run_id=3)
+        for run_id, total in ((1, 30.0), (2, 35.0), (3, 40.0)):
+            card = replace(record.scorecard, total=total)
+            put("runs", **{**run_columns(record), **card_columns(card), "scored_at": NOW})
+            put("transcripts", **transcript_columns(record), run_id=run_id)
+            for position, score in enumerate(card.scores):
+                put("scores", **score_columns(score), run_id=run_id, position=position)
+        # So that cards do not have the numbers of their runs.
+        for table in ("scores", "transcripts", "runs"):
+            connection.execute(text(f"DELETE FROM {table} WHERE run_id = 1"))
+        put(
+            "alerts",
+            alert_id=make_alert().alert_id,
+            call_id="calls-1",
+            run_id=3,
+            severity="critical",
+            reason="emergency_not_escalated",
+            evidence="[]",
+            raised_at=NOW,
+            first_raised_at=NOW,
+            state="open",
+        )
+        put(
+            "deliveries",
+            alert_id=make_alert().alert_id,
+            channel="console",
+            severity="critical",
+            is_raise=False,
+            queued_at=NOW,
+            attempts=0,
+            next_attempt_at=NOW,
+        )
+    engine.dispose()
+
+
+def test_an_old_database_opens_and_loses_nothing(url: str) -> None:
+    make_old_database(url)
+    record = make_record()
+    no_points = ScoreStatus.NOT_ASSESSABLE
+    expected = replace(
+        record.scorecard,
+        scores=tuple(
+            replace(score, status=no_points) if score.points is None else score
+            for score in record.scorecard.scores
+        ),
+    )
+    with open_store(url) as store:
+        assert store.record("calls-1") == replace(record, scorecard=expected)
+        assert store.record("calls-1", run_id=2).scorecard == replace(expected, total=35.0)
+        assert [run.total for run in store.runs("calls-1")] == [35.0, 40.0]
+        (card,) = store.cards("calls-1")
+        assert (card.made_at, card.is_in_use) == (NOW, True)
+        (alert,) = store.alerts()
+        assert [delivery.channel for delivery in alert.deliveries] == ["console"]
+        assert store.save_record(record, (), now=NOW) == 4
+        store.delete_call("calls-1")
+        assert not store.alerts()
+        assert store.rubrics() == ()
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert not connection.scalar(text("SELECT count(*) FROM scores"))
+    engine.dispose()
+
+
+def test_an_old_database_that_lost_parts_of_calls_is_left_as_it_was(
+    sqlite_url: str, sqlite_file: Path
+) -> None:
+    make_old_database(sqlite_url)
+    connection = sqlite3.connect(sqlite_file)
+    connection.execute("DELETE FROM runs WHERE run_id = 3")
+    connection.commit()
+    with pytest.raises(StoreError, match="damaged"):
+        open_store(sqlite_url)
+    assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+    assert connection.execute("SELECT count(*) FROM runs WHERE total = 35").fetchone() == (1,)
+    connection.close()
+
+
 def test_a_database_of_a_newer_version_is_left_alone(url: str) -> None:
     open_store(url).close()
     engine = create_engine(url)
@@ -709,7 +1003,7 @@ def test_what_is_stored_never_shows_in_an_error(sqlite_store: Store, sqlite_file
 
 
 @pytest.mark.parametrize(
-    "table", ["runs", "transcripts", "scores", "alerts", "alert_events", "deliveries"]
+    "table", ["runs", "transcripts", "scorecards", "scores", "alerts", "alert_events", "deliveries"]
 )
 def test_a_failure_in_the_middle_of_saving_leaves_nothing_half_written(
     sqlite_store: Store, sqlite_file: Path, table: str

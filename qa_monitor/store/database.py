@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ from qa_monitor.errors import ConfigError, QAMonitorError, StoreError
 from qa_monitor.store.tables import HEAD_REVISION
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy import URL, Connection, Engine
 
 __all__ = ["DATABASE_ERRORS", "explain", "for_writing", "open_engine", "place_of"]
@@ -168,7 +170,7 @@ def _migrate(engine: Engine, place: str) -> None:
     with engine.connect() as connection:
         if _revision(connection) == HEAD_REVISION:
             return
-    with for_writing(engine).begin() as connection:
+    with _without_foreign_keys(engine) as connection, connection.begin():
         if connection.dialect.name == "postgresql":
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
         revision = _revision(connection)
@@ -180,6 +182,24 @@ def _migrate(engine: Engine, place: str) -> None:
                 "Set data.database to a database of its own."
             )
         _upgrade(connection, revision, place)
+
+
+@contextmanager
+def _without_foreign_keys(engine: Engine) -> Iterator[Connection]:
+    """A connection for writing on which SQLite heeds no foreign keys.
+
+    SQLite changes a table by making a new one and dropping the old one, which, with foreign keys,
+    would delete all that refers to it. It can be told so outside a transaction only.
+    """
+    is_sqlite = engine.name == "sqlite"
+    with for_writing(engine).connect() as connection:
+        if is_sqlite:
+            connection.connection.cursor().execute("PRAGMA foreign_keys = OFF")
+        try:
+            yield connection
+        finally:
+            if is_sqlite:
+                connection.connection.cursor().execute("PRAGMA foreign_keys = ON")
 
 
 def _revision(connection: Connection) -> str | None:
@@ -206,6 +226,14 @@ def _upgrade(connection: Connection, revision: str | None, place: str) -> None:
             "Install that version; this one leaves the database as it is."
         )
     command.upgrade(settings, "head")
+    if (
+        connection.dialect.name == "sqlite"
+        and connection.execute(text("PRAGMA foreign_key_check")).first()
+    ):
+        raise StoreError(
+            f"the database {place} is damaged: parts of calls are missing. It was left as it is; "
+            "restore it from a backup, or move it away and score the recordings again."
+        )
 
 
 # --- errors --------------------------------------------------------------------------------------

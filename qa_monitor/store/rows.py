@@ -12,8 +12,10 @@ from qa_monitor.calls import (
     Alert,
     CallRecord,
     CallType,
+    ChecklistItem,
     Criterion,
     Direction,
+    Effect,
     EscalationOutcome,
     Evidence,
     FailedCall,
@@ -22,12 +24,14 @@ from qa_monitor.calls import (
     RedactedDialogue,
     Score,
     Scorecard,
+    ScoreStatus,
     Severity,
 )
 from qa_monitor.store.values import (
     AlertEvent,
     AlertState,
     CallSummary,
+    CardSummary,
     Delivery,
     DeliveryState,
     RunSummary,
@@ -42,6 +46,9 @@ if TYPE_CHECKING:
 __all__ = [
     "alert_of",
     "call_columns",
+    "card_columns",
+    "card_of",
+    "card_summary_of",
     "delivery_of",
     "delivery_state_of",
     "event_of",
@@ -68,6 +75,8 @@ _NUMBERS = TypeAdapter(dict[str, float])
 _VERSIONS = TypeAdapter(dict[str, str])
 _CODES = TypeAdapter(tuple[str, ...])
 _CALL_TYPES = TypeAdapter(tuple[CallType, ...])
+_CHECKLIST = TypeAdapter(tuple[ChecklistItem, ...])
+_EFFECTS = TypeAdapter(tuple[Effect, ...])
 
 _RECORDING_FIELDS = (
     "call_id",
@@ -100,9 +109,17 @@ def call_columns(recording: Recording) -> dict[str, Any]:
 
 def run_columns(record: CallRecord) -> dict[str, Any]:
     """What ``runs`` keeps of a record."""
-    card = record.scorecard
     return {
         "call_id": record.call_id,
+        "versions": _dump(_VERSIONS, dict(record.versions)),
+        "warnings": _dump(_CODES, record.warnings),
+        "metrics": _dump(_NUMBERS, dict(record.metrics)),
+    }
+
+
+def card_columns(card: Scorecard) -> dict[str, Any]:
+    """What ``scorecards`` keeps of a card."""
+    return {
         "rubric_version": card.rubric_version,
         "total": card.total,
         **review_columns(card),
@@ -112,14 +129,13 @@ def run_columns(record: CallRecord) -> dict[str, Any]:
         "urgency_probability": card.urgency_probability,
         "escalated": card.escalated and card.escalated.value,
         "escalation_delay_s": card.escalation_delay_s,
-        "versions": _dump(_VERSIONS, dict(record.versions)),
-        "warnings": _dump(_CODES, record.warnings),
-        "metrics": _dump(_NUMBERS, dict(record.metrics)),
+        "checklist": _dump(_CHECKLIST, card.checklist),
+        "auto_failed": _dump(_CODES, card.auto_failed),
     }
 
 
 def review_columns(card: Scorecard) -> dict[str, Any]:
-    """What ``runs`` keeps of why a person should look."""
+    """What ``scorecards`` keeps of why a person should look."""
     return {
         "needs_review": card.needs_review,
         "review_reasons": _dump(_CODES, card.review_reasons),
@@ -143,6 +159,10 @@ def score_columns(score: Score) -> dict[str, Any]:
         "confidence": score.confidence,
         "reason": score.reason,
         "evidence": evidence_column(score.evidence),
+        "status": score.status.value,
+        "low": score.low,
+        "high": score.high,
+        "effects": _dump(_EFFECTS, score.effects),
     }
 
 
@@ -155,7 +175,7 @@ def evidence_column(evidence: tuple[Evidence, ...]) -> str:
 
 
 def score_of(row: AnyRow) -> Score:
-    """One criterion of a run."""
+    """One criterion of a card."""
     return Score(
         criterion=Criterion(row.criterion),
         points=row.points,
@@ -163,6 +183,30 @@ def score_of(row: AnyRow) -> Score:
         confidence=row.confidence,
         evidence=_EVIDENCE.validate_json(row.evidence),
         reason=row.reason,
+        status=ScoreStatus(row.status),
+        low=row.low,
+        high=row.high,
+        effects=_EFFECTS.validate_json(row.effects),
+    )
+
+
+def card_of(call_id: str, row: AnyRow, card_scores: tuple[Score, ...]) -> Scorecard:
+    """A score card of ``call_id``."""
+    return Scorecard(
+        call_id=call_id,
+        rubric_version=row.rubric_version,
+        scores=card_scores,
+        total=row.total,
+        needs_review=row.needs_review,
+        review_reasons=_CODES.validate_json(row.review_reasons),
+        call_type=CallType(row.call_type) if row.call_type else None,
+        also=_CALL_TYPES.validate_json(row.also),
+        call_type_confidence=row.call_type_confidence,
+        urgency_probability=row.urgency_probability,
+        escalated=EscalationOutcome(row.escalated) if row.escalated else None,
+        escalation_delay_s=row.escalation_delay_s,
+        checklist=_CHECKLIST.validate_json(row.checklist),
+        auto_failed=_CODES.validate_json(row.auto_failed),
     )
 
 
@@ -173,29 +217,20 @@ def is_of_dialogue(column: str, dialogue: RedactedDialogue) -> bool:
 
 
 def record_of(row: AnyRow, card_scores: tuple[Score, ...]) -> CallRecord:
-    """A record, of a row with its call, run and transcript."""
+    """A record, of a row with its call, run, card and transcript."""
     values = {name: getattr(row, name) for name in _RECORDING_FIELDS}
     values["direction"] = Direction(row.direction)
+    versions = _VERSIONS.validate_json(row.versions)
+    if "rubric" in versions:
+        # The run's own card may no longer be the one in use.
+        versions["rubric"] = row.rubric_version
     return CallRecord(
         recording=Recording(**values),
         dialogue=_DIALOGUE.validate_json(row.dialogue),
         findings=_FINDINGS.validate_json(row.findings),
-        scorecard=Scorecard(
-            call_id=row.call_id,
-            rubric_version=row.rubric_version,
-            scores=card_scores,
-            total=row.total,
-            needs_review=row.needs_review,
-            review_reasons=_CODES.validate_json(row.review_reasons),
-            call_type=CallType(row.call_type) if row.call_type else None,
-            also=_CALL_TYPES.validate_json(row.also),
-            call_type_confidence=row.call_type_confidence,
-            urgency_probability=row.urgency_probability,
-            escalated=EscalationOutcome(row.escalated) if row.escalated else None,
-            escalation_delay_s=row.escalation_delay_s,
-        ),
+        scorecard=card_of(row.call_id, row, card_scores),
         metrics=_NUMBERS.validate_json(row.metrics),
-        versions=_VERSIONS.validate_json(row.versions),
+        versions=versions,
         warnings=_CODES.validate_json(row.warnings),
     )
 
@@ -276,6 +311,17 @@ def run_of(row: AnyRow) -> RunSummary:
         rubric_version=row.rubric_version,
         versions=_VERSIONS.validate_json(row.versions),
         total=row.total,
+    )
+
+
+def card_summary_of(row: AnyRow) -> CardSummary:
+    """One score card of a run."""
+    return CardSummary(
+        rubric_version=row.rubric_version,
+        made_at=row.made_at,
+        total=row.total,
+        auto_failed=_CODES.validate_json(row.auto_failed),
+        is_in_use=row.is_in_use,
     )
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from sqlalchemy import and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import and_, case, delete, func, insert, literal, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 
@@ -26,6 +26,7 @@ from qa_monitor.calls import (
     FailedCall,
     Recording,
     Score,
+    Scorecard,
     Severity,
 )
 from qa_monitor.errors import NotFoundError, QAMonitorError, StoreError, UsageError
@@ -38,6 +39,9 @@ from qa_monitor.store.database import (
 )
 from qa_monitor.store.rows import (
     call_columns,
+    card_columns,
+    card_of,
+    card_summary_of,
     delivery_of,
     delivery_state_of,
     event_of,
@@ -54,6 +58,7 @@ from qa_monitor.store.rows import (
     summary_of,
     transcript_columns,
 )
+from qa_monitor.store.rubrics import compare_rubrics, named_rubric, rubric_uses
 from qa_monitor.store.tables import (
     alert_events,
     alerts,
@@ -62,6 +67,7 @@ from qa_monitor.store.tables import (
     failures,
     leases,
     runs,
+    scorecards,
     scores,
     transcripts,
 )
@@ -69,8 +75,11 @@ from qa_monitor.store.values import (
     AlertEvent,
     AlertState,
     CallSummary,
+    CardSummary,
     Delivery,
     DeliveryState,
+    RubricComparison,
+    RubricUse,
     RunSummary,
     StoredAlert,
 )
@@ -78,7 +87,7 @@ from qa_monitor.store.values import (
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from sqlalchemy import ColumnElement, Connection, Engine, Table
+    from sqlalchemy import ColumnElement, Connection, Engine
 
 __all__ = ["Store", "open_store"]
 
@@ -195,16 +204,20 @@ class Store:
         *,
         now: datetime,
         channels: Sequence[str] = (),
+        after_run: int | None = None,
     ) -> int:
         """Keep ``record`` as a new run of its call, with ``alerts``; the run's id.
 
         Record, alerts and what ``channels`` are to be told of are one transaction. An alert whose
         id is known is not raised again; one that is more urgent than before is opened again and
         told of as a raise. An earlier failure of the call is forgotten. Raises ``StoreError`` also
-        when the call id belongs to another recording.
+        when the call id belongs to another recording, and when ``after_run``, from which the record
+        was made, is no longer the call's latest.
         """
 
         def work(connection: Connection) -> int:
+            if after_run is not None and not self._is_latest(connection, record.call_id, after_run):
+                raise _scored_meanwhile(record.call_id)
             self._keep_call(connection, record.recording, now)
             run_id = self._keep_run(connection, record, now)
             # By the recording too: it may have failed while it had no id but that of its content.
@@ -243,16 +256,93 @@ class Store:
         written = connection.execute(insert(runs).values(**run_columns(record), scored_at=now))
         run_id: int = written.inserted_primary_key[0]  # type: ignore[index]
         connection.execute(insert(transcripts).values(**transcript_columns(record), run_id=run_id))
-        score_rows = [
-            {**score_columns(score), "run_id": run_id, "position": position}
-            for position, score in enumerate(record.scorecard.scores)
-        ]
-        if score_rows:
-            connection.execute(insert(scores), score_rows)
+        card_id = self._keep_card(connection, record.scorecard, run_id, now)
+        self._use_card(connection, run_id, card_id)
         connection.execute(
             update(calls).where(calls.c.call_id == record.call_id).values(latest_run_id=run_id)
         )
         return run_id
+
+    @staticmethod
+    def _keep_card(connection: Connection, card: Scorecard, run_id: int, now: datetime) -> int:
+        written = connection.execute(
+            insert(scorecards).values(**card_columns(card), run_id=run_id, made_at=now)
+        )
+        card_id: int = written.inserted_primary_key[0]  # type: ignore[index]
+        score_rows = [
+            {**score_columns(score), "card_id": card_id, "position": position}
+            for position, score in enumerate(card.scores)
+        ]
+        if score_rows:
+            connection.execute(insert(scores), score_rows)
+        return card_id
+
+    @staticmethod
+    def _use_card(connection: Connection, run_id: int, card_id: int) -> None:
+        connection.execute(update(runs).where(runs.c.run_id == run_id).values(card_id=card_id))
+
+    @staticmethod
+    def _is_latest(connection: Connection, call_id: str, run_id: int) -> bool:
+        # Held until the transaction ends: SQLite has one writer, PostgreSQL locks the row.
+        latest = select(calls.c.latest_run_id).where(calls.c.call_id == call_id).with_for_update()
+        return connection.scalar(latest) == run_id
+
+    def save_card(
+        self,
+        card: Scorecard,
+        run_id: int,
+        alerts: Sequence[Alert] = (),
+        *,
+        now: datetime,
+        in_use: bool = True,
+        channels: Sequence[str] = (),
+    ) -> None:
+        """Keep another score card of run ``run_id``, beside those it has, in one transaction.
+
+        ``in_use`` makes it the one that reports, lists and alerts go by, and keeps ``alerts`` as
+        ``save_record`` does. A card that the run has as its newest of this rubric is not kept
+        twice. Raises ``StoreError`` when the run is no longer the call's latest, and
+        ``NotFoundError`` when nothing is stored of the call.
+        """
+
+        def work(connection: Connection) -> bool:
+            if not self._is_latest(connection, card.call_id, run_id):
+                return False
+            own = (scorecards.c.run_id == run_id) & (
+                scorecards.c.rubric_version == card.rubric_version
+            )
+            newest = connection.execute(
+                select(scorecards).where(own).order_by(scorecards.c.card_id.desc()).limit(1)
+            ).one_or_none()
+            if newest is None or card != self._card(connection, card.call_id, newest):
+                card_id = self._keep_card(connection, card, run_id, now)
+            else:
+                card_id = newest.card_id
+            if in_use:
+                self._use_card(connection, run_id, card_id)
+                for alert in alerts:
+                    self._keep_alert(connection, alert, run_id, channels, now)
+            return True
+
+        if not self._write(work, card.call_id):
+            if not self.has_record(card.call_id):
+                raise self._not_found(card.call_id)
+            raise _scored_meanwhile(card.call_id)
+
+    def _card(self, connection: Connection, call_id: str, row: Any) -> Scorecard:
+        return card_of(call_id, row, self._scores(connection, [row.card_id]).get(row.card_id, ()))
+
+    @staticmethod
+    def _scores(connection: Connection, card_ids: Collection[int]) -> dict[int, tuple[Score, ...]]:
+        """The scores of each card that has any."""
+        by_card: dict[int, list[Score]] = {}
+        for row in connection.execute(
+            select(scores)
+            .where(scores.c.card_id.in_(card_ids))
+            .order_by(scores.c.card_id, scores.c.position)
+        ):
+            by_card.setdefault(row.card_id, []).append(score_of(row))
+        return {card_id: tuple(found) for card_id, found in by_card.items()}
 
     def _keep_alert(
         self,
@@ -309,7 +399,7 @@ class Store:
         )
 
     def note_verification(self, record: CallRecord) -> bool:
-        """Put the verification and the review reasons of ``record`` into the run it was read from.
+        """Put the verification and the review reasons of ``record`` where it was read from.
 
         False, and nothing is changed, when the call has been scored again or deleted since: what
         was listened to is no longer what is kept.
@@ -317,19 +407,33 @@ class Store:
 
         def work(connection: Connection) -> bool:
             stored = connection.execute(
-                select(transcripts.c.run_id, transcripts.c.dialogue)
+                select(
+                    transcripts.c.run_id,
+                    transcripts.c.dialogue,
+                    scorecards.c.card_id,
+                    scorecards.c.rubric_version,
+                )
                 .join(calls, calls.c.latest_run_id == transcripts.c.run_id)
+                .join(runs, runs.c.run_id == transcripts.c.run_id)
+                .join(scorecards, scorecards.c.card_id == runs.c.card_id)
                 .where(calls.c.call_id == record.call_id)
             ).one_or_none()
-            if stored is None or not is_of_dialogue(stored.dialogue, record.dialogue):
+            if (
+                stored is None
+                or stored.rubric_version != record.scorecard.rubric_version
+                or not is_of_dialogue(stored.dialogue, record.dialogue)
+            ):
                 return False
-            noted: dict[Table, dict[str, Any]] = {
-                transcripts: transcript_columns(record),
-                runs: review_columns(record.scorecard),
-            }
-            for table, values in noted.items():
-                own = table.c.run_id == stored.run_id
-                connection.execute(update(table).where(own).values(**values))
+            connection.execute(
+                update(transcripts)
+                .where(transcripts.c.run_id == stored.run_id)
+                .values(**transcript_columns(record))
+            )
+            connection.execute(
+                update(scorecards)
+                .where(scorecards.c.card_id == stored.card_id)
+                .values(**review_columns(record.scorecard))
+            )
             return True
 
         return self._write(work, record.call_id)
@@ -417,16 +521,78 @@ class Store:
 
     # --- records out -----------------------------------------------------------------------------
 
-    def record(self, call_id: str, *, run_id: int | None = None) -> CallRecord:
-        """The latest run of a call, or run ``run_id`` of it.
+    def record(
+        self, call_id: str, *, run_id: int | None = None, rubric: str | None = None
+    ) -> CallRecord:
+        """The latest run of a call, or run ``run_id`` of it, with its card in use.
 
-        Raises ``NotFoundError`` that tells what is known of the call, or names ids that are close.
+        ``rubric`` names another of its cards: the newest of that rubric version, or of that name
+        and version where only one of the run's rubrics has them. Raises ``NotFoundError`` that
+        tells what is known of the call, or names ids and rubrics that there are.
         """
-        wanted = runs.c.run_id == (calls.c.latest_run_id if run_id is None else run_id)
-        found = self._read(lambda c: self._load(c, wanted & (calls.c.call_id == call_id)), call_id)
+        wanted = (runs.c.run_id == (calls.c.latest_run_id if run_id is None else run_id)) & (
+            calls.c.call_id == call_id
+        )
+
+        def work(connection: Connection) -> list[CallRecord]:
+            if rubric is None:
+                return self._load(connection, wanted)
+            newest = (
+                select(scorecards.c.rubric_version, func.max(scorecards.c.card_id).label("card_id"))
+                .join(runs, runs.c.run_id == scorecards.c.run_id)
+                .join(calls, calls.c.call_id == runs.c.call_id)
+                .where(wanted)
+                .group_by(scorecards.c.rubric_version)
+            )
+            cards = {row.rubric_version: row.card_id for row in connection.execute(newest)}
+            if not cards:
+                return []
+            card_id = cards[named_rubric(rubric, cards, f"call {_shown(call_id)} has no card of")]
+            return self._load(connection, wanted, card=literal(card_id))
+
+        found = self._read(work, call_id)
         if not found:
             raise self._not_found(call_id, run_id)
         return found[0]
+
+    def cards(self, call_id: str) -> tuple[CardSummary, ...]:
+        """The score cards of the latest run of a call, oldest first."""
+        query = (
+            select(scorecards, (scorecards.c.card_id == runs.c.card_id).label("is_in_use"))
+            .join(runs, runs.c.run_id == scorecards.c.run_id)
+            .join(calls, calls.c.latest_run_id == runs.c.run_id)
+            .where(calls.c.call_id == call_id)
+            .order_by(scorecards.c.card_id)
+        )
+        found = self._read(lambda c: tuple(card_summary_of(row) for row in c.execute(query)))
+        if not found:
+            raise self._not_found(call_id)
+        return found
+
+    def latest_runs(
+        self,
+        *,
+        agent_id: str | None = None,
+        queue: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Mapping[str, int]:
+        """Which run is the latest, by call id; calls chosen and ordered as ``records`` does."""
+        chosen = _chosen(agent_id, since, until)
+        if queue is not None:
+            chosen.append(calls.c.queue == queue)
+        query = (
+            select(calls.c.call_id, calls.c.latest_run_id).where(*chosen).order_by(*_BY_BEGINNING)
+        )
+        return self._read(lambda c: {row.call_id: row.latest_run_id for row in c.execute(query)})
+
+    def latest_run(self, call_id: str) -> int:
+        """The id of the latest run of a call; ``NotFoundError`` when there is none."""
+        query = select(calls.c.latest_run_id).where(calls.c.call_id == call_id)
+        run_id: int | None = self._read(lambda c: c.scalar(query), call_id)
+        if run_id is None:
+            raise self._not_found(call_id)
+        return run_id
 
     def records(
         self,
@@ -435,7 +601,7 @@ class Store:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> Iterator[CallRecord]:
-        """The latest run of each call, oldest call first, a few at a time in memory.
+        """The latest run of each call with its card in use, oldest first, a few in memory.
 
         ``since`` and ``until`` are ``[since, until)`` on the beginning of the call; with either, a
         call without a known beginning is left out. Calls saved meanwhile may or may not come.
@@ -450,23 +616,30 @@ class Store:
             page = runs.c.run_id.in_(wanted[start : start + _PAGE])
             yield from self._read(partial(self._load, wanted=page))
 
-    def _load(self, connection: Connection, wanted: ColumnElement[bool]) -> list[CallRecord]:
+    def _load(
+        self,
+        connection: Connection,
+        wanted: ColumnElement[bool],
+        card: ColumnElement[int] = runs.c.card_id,
+    ) -> list[CallRecord]:
         rows = connection.execute(
-            select(calls, runs, transcripts.c.dialogue, transcripts.c.findings)
+            select(
+                calls,
+                runs.c.versions,
+                runs.c.warnings,
+                runs.c.metrics,
+                scorecards,
+                transcripts.c.dialogue,
+                transcripts.c.findings,
+            )
             .join(runs, runs.c.call_id == calls.c.call_id)
+            .join(scorecards, scorecards.c.card_id == card)
             .join(transcripts, transcripts.c.run_id == runs.c.run_id)
             .where(wanted)
             .order_by(*_BY_BEGINNING)
         ).all()
-        score_rows = connection.execute(
-            select(scores)
-            .where(scores.c.run_id.in_([row.run_id for row in rows]))
-            .order_by(scores.c.run_id, scores.c.position)
-        ).all()
-        by_run: dict[int, list[Score]] = {}
-        for row in score_rows:
-            by_run.setdefault(row.run_id, []).append(score_of(row))
-        return [record_of(row, tuple(by_run.get(row.run_id, ()))) for row in rows]
+        by_card = self._scores(connection, [row.card_id for row in rows])
+        return [record_of(row, by_card.get(row.card_id, ())) for row in rows]
 
     def summaries(
         self,
@@ -481,10 +654,11 @@ class Store:
         def work(connection: Connection) -> tuple[CallSummary, ...]:
             points: dict[int, dict[Criterion, float | None]] = {}
             for row in connection.execute(
-                select(scores.c.run_id, scores.c.criterion, scores.c.points)
-                .join(calls, calls.c.latest_run_id == scores.c.run_id)
+                select(runs.c.run_id, scores.c.criterion, scores.c.points)
+                .join(runs, runs.c.card_id == scores.c.card_id)
+                .join(calls, calls.c.latest_run_id == runs.c.run_id)
                 .where(*chosen)
-                .order_by(scores.c.run_id, scores.c.position)
+                .order_by(runs.c.run_id, scores.c.position)
             ):
                 points.setdefault(row.run_id, {})[Criterion(row.criterion)] = row.points
             rows = connection.execute(
@@ -496,13 +670,14 @@ class Store:
                     calls.c.duration_s,
                     runs.c.run_id,
                     runs.c.scored_at,
-                    runs.c.call_type,
-                    runs.c.escalated,
-                    runs.c.total,
-                    runs.c.needs_review,
+                    scorecards.c.call_type,
+                    scorecards.c.escalated,
+                    scorecards.c.total,
+                    scorecards.c.needs_review,
                     runs.c.warnings,
                 )
                 .join(runs, calls.c.latest_run_id == runs.c.run_id)
+                .join(scorecards, scorecards.c.card_id == runs.c.card_id)
                 .where(*chosen)
                 .order_by(*_BY_BEGINNING)
             )
@@ -517,10 +692,11 @@ class Store:
                 runs.c.run_id,
                 runs.c.call_id,
                 runs.c.scored_at,
-                runs.c.rubric_version,
                 runs.c.versions,
-                runs.c.total,
+                scorecards.c.rubric_version,
+                scorecards.c.total,
             )
+            .join(scorecards, scorecards.c.card_id == runs.c.card_id)
             .where(runs.c.call_id == call_id)
             .order_by(runs.c.run_id)
         )
@@ -538,6 +714,20 @@ class Store:
         """The agents with scored calls, in alphabetical order."""
         query = select(calls.c.agent_id).where(calls.c.agent_id.is_not(None)).distinct()
         return self._read(lambda c: tuple(sorted(c.scalars(query))))
+
+    # --- rubrics ---------------------------------------------------------------------------------
+
+    def rubrics(self) -> tuple[RubricUse, ...]:
+        """The rubric versions of the latest run of each call, in alphabetical order."""
+        return self._read(rubric_uses)
+
+    def compare_rubrics(self, first: str, second: str) -> RubricComparison:
+        """Two rubric versions over the calls whose latest run has a card of both.
+
+        They are named as in ``record``. Raises ``NotFoundError`` for one of which no card is
+        stored.
+        """
+        return self._read(lambda c: compare_rubrics(c, first, second))
 
     # --- alerts ----------------------------------------------------------------------------------
 
@@ -566,6 +756,7 @@ class Store:
             rows = connection.execute(
                 select(alerts)
                 .join(runs, runs.c.run_id == alerts.c.run_id)
+                .join(scorecards, scorecards.c.card_id == runs.c.card_id)
                 .where(*chosen)
                 .order_by(*_by_need(alerts.c.severity))
             )
@@ -634,6 +825,7 @@ class Store:
             )
             .join(deliveries, deliveries.c.alert_id == alerts.c.alert_id)
             .join(runs, runs.c.run_id == alerts.c.run_id)
+            .join(scorecards, scorecards.c.card_id == runs.c.card_id)
             .where(
                 deliveries.c.channel == channel,
                 deliveries.c.delivered_at.is_(None),
@@ -763,6 +955,14 @@ class Store:
         return NotFoundError(message, call_id=shown)
 
 
+def _scored_meanwhile(call_id: str) -> StoreError:
+    return StoreError(
+        f"call {call_id} was scored again meanwhile; what was made of its old run was not kept. "
+        "Run the command once more.",
+        call_id=call_id,
+    )
+
+
 # --- parts of queries ----------------------------------------------------------------------------
 
 _BY_BEGINNING = (
@@ -774,12 +974,12 @@ _BY_BEGINNING = (
 
 
 def _by_need(severity: ColumnElement[str]) -> tuple[ColumnElement[Any], ...]:
-    """The order in which supervisors need alerts; wants ``alerts`` and ``runs`` in the query."""
+    """The order in which supervisors need alerts; wants their runs' cards in the query."""
     by_severity = case({level.value: level.rank for level in Severity}, value=severity)
     by_outcome = case(
-        (runs.c.escalated == EscalationOutcome.MISSED.value, 0),
-        (runs.c.escalated.is_(None), 1),
-        (runs.c.escalated == EscalationOutcome.LATE_OR_PARTIAL.value, 2),
+        (scorecards.c.escalated == EscalationOutcome.MISSED.value, 0),
+        (scorecards.c.escalated.is_(None), 1),
+        (scorecards.c.escalated == EscalationOutcome.LATE_OR_PARTIAL.value, 2),
         else_=3,
     )
     return by_severity, by_outcome, alerts.c.raised_at, alerts.c.alert_id

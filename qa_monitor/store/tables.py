@@ -4,13 +4,16 @@ What is filtered, sorted or counted is a column; what is only read together with
 
 - ``calls``: one row a call, with the metadata that may be corrected without scoring again, and
   which run counts.
-- ``runs``: one row a scoring, never changed but for what listening again to its sound told.
+- ``runs``: one row a scoring, never changed but for which of its score cards is in use.
+- ``scorecards``: the cards of a run, one for each rubric (and again where the same rubric came to
+  give another card); none is changed, but for what listening again to the call's sound told.
 - ``transcripts``: what was said in a run, and found in it. The dialogue is one JSON text, because
   turns, words and spans are only ever read as a whole and would be millions of rows; the findings
   are JSON too, since each points into that dialogue and means nothing without it. They have a table
   of their own so that lists of a hundred thousand calls read no page that holds a transcript.
-- ``scores``: one row for each criterion of a run, because people filter by them, average them and
-  (later) correct them, naming run and criterion.
+- ``scores``: one row for each criterion of a card, because people filter by them, average them and
+  (later) correct them, naming run and criterion. Effects and checklists are JSON: they are read
+  with their card.
 - ``failures``: calls that could not be scored. ``leases``: who is scoring what at the moment.
 - ``alerts``, ``alert_events`` (who set which state, when) and ``deliveries``, the outbox: one row
   for each alert, channel and severity that the channel is to be told of.
@@ -49,11 +52,12 @@ __all__ = [
     "leases",
     "metadata",
     "runs",
+    "scorecards",
     "scores",
     "transcripts",
 ]
 
-HEAD_REVISION = "0001"
+HEAD_REVISION = "0002"
 """The newest migration; known here so that opening a current database need not load Alembic."""
 
 
@@ -122,19 +126,11 @@ runs = Table(
     Column("run_id", Integer, primary_key=True),
     _call_id(),
     Column("scored_at", UtcDateTime, nullable=False),
-    Column("rubric_version", Text, nullable=False),
-    Column("total", Double),
-    Column("needs_review", Boolean, nullable=False),
-    Column("review_reasons", Text, nullable=False),
-    Column("call_type", Text),
-    Column("also", Text, nullable=False),
-    Column("call_type_confidence", Double, nullable=False),
-    Column("urgency_probability", Double),
-    Column("escalated", Text),
-    Column("escalation_delay_s", Double),
     Column("versions", Text, nullable=False),
     Column("warnings", Text, nullable=False),
     Column("metrics", Text, nullable=False),
+    # No foreign key: runs and cards would need each other to exist first.
+    Column("card_id", Integer),
     sqlite_autoincrement=True,
 )
 
@@ -152,10 +148,37 @@ transcripts = Table(
     Column("findings", Text, nullable=False),
 )
 
+scorecards = Table(
+    "scorecards",
+    metadata,
+    Column("card_id", Integer, primary_key=True),
+    _run_id(),
+    Column("rubric_version", Text, nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("total", Double),
+    Column("needs_review", Boolean, nullable=False),
+    Column("review_reasons", Text, nullable=False),
+    Column("call_type", Text),
+    Column("also", Text, nullable=False),
+    Column("call_type_confidence", Double, nullable=False),
+    Column("urgency_probability", Double),
+    Column("escalated", Text),
+    Column("escalation_delay_s", Double),
+    Column("checklist", Text, nullable=False),
+    Column("auto_failed", Text, nullable=False),
+    Index(None, "run_id", "rubric_version"),
+    sqlite_autoincrement=True,
+)
+
 scores = Table(
     "scores",
     metadata,
-    _run_id(primary_key=True),
+    Column(
+        "card_id",
+        ForeignKey("scorecards.card_id", ondelete="CASCADE"),
+        primary_key=True,
+        nullable=False,
+    ),
     Column("criterion", Text, primary_key=True),
     Column("position", Integer, nullable=False),
     Column("points", Double),
@@ -163,6 +186,10 @@ scores = Table(
     Column("confidence", Double, nullable=False),
     Column("reason", Text, nullable=False),
     Column("evidence", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("low", Double),
+    Column("high", Double),
+    Column("effects", Text, nullable=False),
 )
 
 failures = Table(

@@ -13,8 +13,12 @@ __all__ = [
     "AlertEvent",
     "AlertState",
     "CallSummary",
+    "CardSummary",
+    "CriterionComparison",
     "Delivery",
     "DeliveryState",
+    "RubricComparison",
+    "RubricUse",
     "RunSummary",
     "StoredAlert",
 ]
@@ -55,7 +59,10 @@ class CallSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """One scoring of a call: when, by which versions, with what total."""
+    """One scoring of a call: when, by which versions, with what total.
+
+    Rubric and total are those of its card in use.
+    """
 
     run_id: int
     call_id: str
@@ -63,6 +70,67 @@ class RunSummary:
     rubric_version: str
     versions: Mapping[str, str]
     total: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardSummary:
+    """One score card of a run; ``is_in_use`` tells that reports, lists and alerts go by it."""
+
+    rubric_version: str
+    made_at: datetime
+    total: float | None
+    auto_failed: tuple[str, ...]
+    is_in_use: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RubricUse:
+    """What is stored of one rubric version: cards of the latest run of each call.
+
+    ``calls`` have a card of it, for ``in_use`` of them it is the card in use; ``mean_total`` is 0
+    to 100, ``None`` where no card has a total; ``auto_failed`` cards fail their call.
+    """
+
+    rubric_version: str
+    calls: int
+    in_use: int
+    mean_total: float | None
+    auto_failed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CriterionComparison:
+    """One criterion under two rubrics, over the ``calls`` to which both give points.
+
+    The means are over these calls; ``changed`` of them have other points.
+    """
+
+    criterion: Criterion
+    calls: int
+    changed: int
+    first_mean: float | None
+    second_mean: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RubricComparison:
+    """Two rubrics over the ``calls`` whose latest run has a card of both.
+
+    Total means are over the ``total_calls`` to which both give a total. ``newly_failed`` calls are
+    failed by an auto-fail rule of the second only, ``newly_passed`` of the first only;
+    ``other_outcome`` have another outcome of the escalation.
+    """
+
+    first: str
+    second: str
+    calls: int
+    criteria: tuple[CriterionComparison, ...]
+    total_calls: int
+    first_total: float | None
+    second_total: float | None
+    newly_failed: int
+    newly_passed: int
+    other_outcome: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
