@@ -312,7 +312,7 @@ class Figure:
 
     ``group`` is a criterion, ``escalated`` or ``call_type``. ``pair`` gives what the reader and
     the card say of a call, ``None`` where the figure does not ask about it; ``value`` works the
-    figure out of both sides' lists. ``rests_on`` tells by the reader's word which pairs weigh on it.
+    figure out of both sides' lists. ``rests_on`` tells by the reader's word which pairs weigh.
     """
 
     group: str
