@@ -110,7 +110,7 @@ def test_an_emergency_that_was_handled_is_called_urgent_with_its_words_as_eviden
     assert urgency.points == 3
     assert any("chest" in call.quote(place) for place in urgency.evidence)
     assert card.urgency_probability is not None
-    assert card.urgency_probability >= RUBRIC.settings["level3_from"]
+    assert card.urgency_probability >= RUBRIC.settings.level3_from
     assert card.escalated in (EscalationOutcome.PROPERLY, EscalationOutcome.LATE_OR_PARTIAL)
     assert card.escalation_delay_s is not None
     assert card.escalation_delay_s >= 0
