@@ -187,6 +187,11 @@ class ScoringSettings(_Section):
     """Scoring the redacted call."""
 
     rubric_file: Path | None = Field(None, description="Rubric in place of the one that ships.")
+    department_rubrics: dict[str, Path] = Field(
+        default_factory=dict,
+        description="Rubrics of departments by the queue of their calls, as "
+        '{ billing = "billing.toml", nurses = "nurses.toml" }; the rest goes by rubric_file.',
+    )
     red_flags_file: Path | None = Field(
         None, description="Red-flag list in place of the one that ships."
     )
@@ -335,7 +340,16 @@ def _resolve_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
             is_path = known is not None and "Path" in str(known.annotation)
             is_model_folder = (section, name) == ("asr", "model") and str(value).startswith(".")
             if isinstance(value, str) and (is_path or is_model_folder):
-                value = os.path.normpath(folder / Path(value).expanduser())
+                value = _resolve_path(value, folder)
+            elif isinstance(value, dict) and is_path:
+                value = {
+                    key: _resolve_path(path, folder) if isinstance(path, str) else path
+                    for key, path in value.items()
+                }
             table[name] = value
         resolved[section] = table
     return resolved
+
+
+def _resolve_path(value: str, folder: Path) -> str:
+    return os.path.normpath(folder / Path(value).expanduser())

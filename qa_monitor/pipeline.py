@@ -15,7 +15,7 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,6 +52,7 @@ from qa_monitor.models import find_model
 from qa_monitor.redaction import PresidioRedactor, Redactor
 from qa_monitor.scoring import EncoderScorer, Scorer, call_metrics
 from qa_monitor.scoring.labels import LABELS
+from qa_monitor.scoring.rubric import Rubric, load_rubric
 from qa_monitor.speakers import assign_speakers
 from qa_monitor.transcription import FasterWhisperRecogniser, Recogniser
 from qa_monitor.verification import is_chosen, listen_again, mark
@@ -63,9 +64,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Observer",
     "Outcome",
+    "Rubrics",
     "Stages",
+    "build_policy",
     "build_recogniser",
     "build_redactor",
+    "build_rubrics",
+    "build_scorer",
     "build_stages",
     "decode_limits",
     "hear",
@@ -89,6 +94,18 @@ _UNSURE_WORDS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rubrics:
+    """Which rubric a call is scored by: its department's, which its queue tells, or the default."""
+
+    default: Rubric
+    by_queue: Mapping[str, Rubric]
+
+    def of(self, queue: str | None) -> Rubric:
+        """The rubric of calls of ``queue``."""
+        return self.default if queue is None else self.by_queue.get(queue, self.default)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stages:
     """The engines, loaded, and the plain values they work by.
 
@@ -100,6 +117,7 @@ class Stages:
     recogniser: Recogniser
     redactor: Redactor
     scorer: Scorer
+    rubrics: Rubrics
     policy: Policy
     audio_folder: Path | None
     redact_audio_with: Literal["mute", "beep"]
@@ -140,11 +158,15 @@ class Observer(Protocol):
 
 
 def build_stages(
-    config: Config, *, recogniser: Recogniser | None = None, redactor: Redactor | None = None
+    config: Config,
+    *,
+    recogniser: Recogniser | None = None,
+    redactor: Redactor | None = None,
+    scorer: Scorer | None = None,
 ) -> Stages:
     """The stages as ``config`` wants them, with their models loaded (a few seconds).
 
-    ``recogniser`` and ``redactor`` are used where they are loaded already.
+    ``recogniser``, ``redactor`` and ``scorer`` are used where they are loaded already.
 
     Raises ``ModelError`` when a model is missing or damaged and ``ConfigError`` when a policy,
     rubric or recognizer file is wrong.
@@ -154,12 +176,9 @@ def build_stages(
         limits=decode_limits(config),
         recogniser=recogniser or build_recogniser(config),
         redactor=redactor or build_redactor(config),
-        scorer=EncoderScorer(
-            find_model("turn-findings"),
-            rubric_file=config.scoring.rubric_file,
-            red_flags_file=config.scoring.red_flags_file,
-        ),
-        policy=Policy.load(config.alerts.policy_file, labels=LABELS),
+        scorer=scorer or build_scorer(config),
+        rubrics=build_rubrics(config),
+        policy=build_policy(config),
         audio_folder=config.data.folder / "audio" if keep else None,
         redact_audio_with=config.audio.redact_with,
         margin_s=config.audio.margin_s,
@@ -195,6 +214,30 @@ def build_redactor(config: Config) -> Redactor:
         tagger_dir=find_model("phi-tagger"),
         recognizers_file=config.redaction.recognizers_file,
     )
+
+
+def build_scorer(config: Config) -> Scorer:
+    """The scorer that ``config`` names, loaded."""
+    return EncoderScorer(
+        find_model("turn-findings"),
+        rubric_file=config.scoring.rubric_file,
+        red_flags_file=config.scoring.red_flags_file,
+    )
+
+
+def build_rubrics(config: Config) -> Rubrics:
+    """The rubrics that ``config`` names; ``ConfigError`` when one of them is wrong."""
+    return Rubrics(
+        default=load_rubric(config.scoring.rubric_file),
+        by_queue={
+            queue: load_rubric(path) for queue, path in config.scoring.department_rubrics.items()
+        },
+    )
+
+
+def build_policy(config: Config) -> Policy:
+    """The alert policy that ``config`` names; ``ConfigError`` when it is wrong."""
+    return Policy.load(config.alerts.policy_file, labels=LABELS)
 
 
 def intake_rules(config: Config) -> IntakeRules:
@@ -314,8 +357,9 @@ def _complete(
     )
     report("scoring", 0.0)
     findings = _guard(ScoringError, "scoring", call_id, lambda: stages.scorer.find(redacted))
+    rubric = stages.rubrics.of(intake.queue)
     scorecard = _guard(
-        ScoringError, "scoring", call_id, lambda: stages.scorer.score(redacted, findings)
+        ScoringError, "scoring", call_id, lambda: stages.scorer.score(redacted, findings, rubric)
     )
     return CallRecord(
         recording=_recording(intake, audio),

@@ -1,8 +1,11 @@
-"""Invented call records: one that can be told how the call went, and any that can be."""
+"""Invented call records, one that can be told how the call went and any that can be; rubrics."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
+from importlib.resources import files
+from pathlib import Path
 
 from hypothesis import strategies as st
 
@@ -139,6 +142,16 @@ def make_finding(task: str, label: str, evidence: Evidence | None = None) -> Fin
         confidence=0.9,
         evidence=evidence,
     )
+
+
+def make_rubric_file(path: Path, *, name: str = "own", **replaced: str) -> Path:
+    """``path``, the rubric that ships under ``name``; ``replaced`` keys have other values."""
+    text = files("qa_monitor.scoring").joinpath("rubric.toml").read_text("utf-8")
+    for key, value in {"name": f'"{name}"', **replaced}.items():
+        text, count = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.M)
+        assert count, f"the rubric has no {key}"
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 # --- any record ----------------------------------------------------------------------------------

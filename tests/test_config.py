@@ -59,6 +59,7 @@ def test_a_configuration_that_exists_is_never_overwritten(tmp_path: Path) -> Non
         ("[sources.west]\nagent_channel = 'middle'", "sources.west.agent_channel"),
         ("nothing = 1", "nothing"),
         ("[asr]\nmodel = 3", "asr.model"),
+        ("[scoring]\ndepartment_rubrics = { west = 3 }", "scoring.department_rubrics.west"),
         ("[data]\nfolder = '~nobody-of-that-name/x'", "cannot be understood"),
         ("a = " + "[" * 5000, "cannot be understood"),
         ("[audio", "is not TOML"),
@@ -82,11 +83,13 @@ def test_a_missing_or_binary_file_is_a_configuration_error(tmp_path: Path) -> No
 def test_relative_paths_are_taken_from_the_file(tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     path.write_text(
-        '[data]\nfolder = "here"\n[scoring]\nrubric_file = "r.toml"\n[asr]\nmodel = "./m"\n'
+        '[data]\nfolder = "here"\n[asr]\nmodel = "./m"\n'
+        '[scoring]\nrubric_file = "r.toml"\ndepartment_rubrics = { "nurse-line" = "n.toml" }\n'
     )
     config = load_config(path)
     assert config.data.folder == tmp_path / "here"
     assert config.scoring.rubric_file == tmp_path / "r.toml"
+    assert config.scoring.department_rubrics == {"nurse-line": tmp_path / "n.toml"}
     assert Path(config.asr.model) == tmp_path / "m"
     assert config.data.database_url == f"sqlite:///{tmp_path / 'here' / 'qa-monitor.sqlite'}"
 

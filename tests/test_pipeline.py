@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import write_wav
+from invented_records import make_rubric_file
 from scripted import AGENT, CALLER, ScriptedRecogniser
 
 from qa_monitor import pipeline
@@ -35,6 +36,7 @@ from qa_monitor.errors import (
 )
 from qa_monitor.monitor import Monitor
 from qa_monitor.pipeline import Outcome, Stages, redacted_audio
+from qa_monitor.scoring.rubric import load_rubric
 from qa_monitor.speakers import assign_speakers
 from qa_monitor.verification import is_chosen
 
@@ -191,6 +193,23 @@ def test_corrected_metadata_change_the_record_and_run_nothing(
     assert recogniser.heard == []
     recording = house.record("calls-c1").recording
     assert (recording.agent_id, recording.queue) == ("agent-07", "billing")
+
+
+def test_a_call_is_scored_by_the_rubric_of_its_department(
+    house: Monitor, folder: Path, tmp_path: Path
+) -> None:
+    strict = load_rubric(make_rubric_file(tmp_path / "strict.toml", name="strict"))
+    rubrics = replace(house.stages.rubrics, by_queue={"nurse-line": strict})
+    house.__dict__["stages"] = replace(house.stages, rubrics=rubrics)
+    for number, queue in ((1, "nurse-line"), (2, "billing")):
+        path = folder / f"agent-01_c{number}_20261101T090000.json"
+        path.write_text(f'{{"queue": "{queue}"}}')
+    house.score([folder])
+    versions = [house.record(f"calls-c{n}").scorecard.rubric_version for n in (1, 2, 3)]
+    assert versions[0].startswith("strict-")
+    assert not versions[1].startswith("strict-")
+    assert versions[1] == versions[2]
+    assert house.record("calls-c1").versions["rubric"] == versions[0]
 
 
 def test_a_bad_recording_fails_alone_and_is_tried_again_next_time(
@@ -555,5 +574,10 @@ def test_the_configuration_reaches_the_stages(tmp_path: Path) -> None:
     assert rules.default.agent_channel == 0
     assert rules.sources["west"].agent_channel == 1
     assert rules.sources["west"].filename_patterns[0].pattern == "(?P<call_id>x)"
+    own = make_rubric_file(tmp_path / "nurses.toml", name="nurses")
+    scoring = {"department_rubrics": {"nurse-line": own}}
+    rubrics = pipeline.build_rubrics(Config.model_validate({"scoring": scoring}))
+    assert rubrics.of("nurse-line").name == "nurses"
+    assert rubrics.of("billing") is rubrics.of(None) is rubrics.default
     limits = pipeline.decode_limits(config)
     assert (limits.max_duration_s, limits.max_bytes) == (3600, 2_000_000)

@@ -28,7 +28,7 @@ from qa_monitor.scoring.labels import (
 )
 from qa_monitor.scoring.metrics import call_metrics
 from qa_monitor.scoring.redflags import RedFlags
-from qa_monitor.scoring.rubric import load_rubric
+from qa_monitor.scoring.rubric import Rubric, load_rubric
 from qa_monitor.scoring.scorecard import make_scorecard
 
 if TYPE_CHECKING:
@@ -52,8 +52,13 @@ class Scorer(Protocol):
     def find(self, dialogue: RedactedDialogue) -> tuple[Finding, ...]:
         """What is noticed in the call."""
 
-    def score(self, dialogue: RedactedDialogue, findings: Sequence[Finding]) -> Scorecard:
-        """The score card that ``findings`` give."""
+    def score(
+        self,
+        dialogue: RedactedDialogue,
+        findings: Sequence[Finding],
+        rubric: Rubric | None = None,
+    ) -> Scorecard:
+        """The score card that ``findings`` give, by ``rubric`` or the scorer's own."""
 
 
 class EncoderScorer:
@@ -101,9 +106,14 @@ class EncoderScorer:
             )
         return findings
 
-    def score(self, dialogue: RedactedDialogue, findings: Sequence[Finding]) -> Scorecard:
-        """The score card of ``dialogue`` by the rubric, from ``findings`` alone."""
-        return make_scorecard(dialogue, findings, self._rubric)
+    def score(
+        self,
+        dialogue: RedactedDialogue,
+        findings: Sequence[Finding],
+        rubric: Rubric | None = None,
+    ) -> Scorecard:
+        """The score card of ``dialogue`` from ``findings`` alone, by ``rubric`` or its own one."""
+        return make_scorecard(dialogue, findings, rubric or self._rubric)
 
     def _find(self, dialogue: RedactedDialogue) -> Iterator[Finding]:
         if any(turn.text.strip() for turn in dialogue.turns):
