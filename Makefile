@@ -3,6 +3,7 @@
 # make check    ruff and mypy
 # make bench    speed and memory, on an idle machine
 # make figures  how good redaction is, each figure beside its target; options in FIGURES
+# make figures-scoring  the same of scoring
 # make lock     write the lock anew from what is installed
 #
 # TORCH_INDEX chooses the build of torch; see "Try it" in the README.
@@ -16,7 +17,7 @@ TORCH_INDEX ?=
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check bench figures lock clean
+.PHONY: demo test check bench figures figures-scoring lock clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -44,6 +45,9 @@ bench: $(INSTALLED)
 
 figures: $(INSTALLED)
 	@$(BIN)/python .ci/redaction_figures.py $(FIGURES)
+
+figures-scoring: $(INSTALLED)
+	@$(BIN)/python .ci/scoring_figures.py $(FIGURES)
 
 lock: $(INSTALLED)
 	@$(BIN)/python .ci/lock.py > .requirements.lock.new && mv .requirements.lock.new .requirements.lock
