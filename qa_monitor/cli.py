@@ -16,7 +16,7 @@ import sys
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -45,7 +45,14 @@ from qa_monitor.errors import (
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from qa_monitor.calls import CallRecord, RedactedDialogue, Verification
+    from qa_monitor.calls import (
+        CallRecord,
+        Effect,
+        Evidence,
+        RedactedDialogue,
+        Score,
+        Verification,
+    )
     from qa_monitor.monitor import Monitor, Verified
     from qa_monitor.pipeline import Observer, Outcome
 
@@ -59,6 +66,7 @@ heard in a redacted recording; 130 stopped.
 """
 
 _DASH = "–"
+_TELLING_POINTS = 0.1
 
 
 class TextFormat(StrEnum):
@@ -176,7 +184,9 @@ app = typer.Typer(
 )
 report_app = typer.Typer(help="Write feedback reports.", no_args_is_help=True)
 models_app = typer.Typer(help="List, fetch and try recogniser models.", no_args_is_help=True)
+rubrics_app = typer.Typer(help="List rubrics and hold two side by side.")
 app.add_typer(report_app, name="report")
+app.add_typer(rubrics_app, name="rubrics")
 app.add_typer(models_app, name="models")
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
@@ -265,20 +275,142 @@ def score(
 def show(
     ctx: typer.Context,
     call: Annotated[str, typer.Argument(help="Call id, as in the table of score.")],
+    rubric: Annotated[
+        str | None,
+        typer.Option(metavar="NAME-VERSION", help="The score card of another rubric of the call."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show one call: scores with reasons and evidence, alerts, the redacted transcript."""
     with _monitor(ctx) as monitor:
-        record = monitor.record(call)
+        record = monitor.record(call, rubric=rubric)
+        cards = monitor.cards(record.call_id)
         alerts = monitor.store.alerts(call_id=record.call_id)
         if as_json:
             _print_json(
-                {**_record_json(record), "alerts": [_alert_json(alert) for alert in alerts]}
+                {
+                    **_record_json(record),
+                    "cards": _jsonable(cards),
+                    "alerts": [_alert_json(alert) for alert in alerts],
+                }
             )
             return
         _print_record(record)
+        if len(cards) > 1:
+            _print_cards(cards, record.scorecard.rubric_version)
         if alerts:
             _console().print(_alert_table(alerts))
+
+
+_DAYS = ["%Y-%m-%d"]
+
+
+@app.command(epilog="Example: qa-monitor rescore --rubric stricter.toml --dry-run")
+def rescore(
+    ctx: typer.Context,
+    calls: Annotated[
+        list[str] | None, typer.Argument(metavar="[CALL]...", help="Call ids; none: all.")
+    ] = None,
+    rubric: Annotated[
+        Path | None, typer.Option(help="Rubric file; else the configured one of each call.")
+    ] = None,
+    beside: Annotated[
+        bool,
+        typer.Option("--beside", help="Keep the card beside the one in use, which stays in use."),
+    ] = False,
+    agent: Annotated[str | None, typer.Option(help="Only calls of this agent.")] = None,
+    queue: Annotated[str | None, typer.Option(help="Only calls of this queue.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(formats=_DAYS, help="Only calls from this day on (UTC).")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(formats=_DAYS, help="Only calls before this day (UTC).")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell what would change, and store nothing.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Score stored calls by a new rubric, without recordings or models, and show what changes."""
+    from qa_monitor.rescoring import summarise
+
+    since, until = (day.replace(tzinfo=UTC) if day else None for day in (since, until))
+    with _monitor(ctx) as monitor, _progress() as observer:
+        results = monitor.rescore(
+            calls,
+            rubric_file=rubric,
+            beside=beside,
+            dry_run=dry_run,
+            agent_id=agent,
+            queue=queue,
+            since=since,
+            until=until,
+            observer=observer,
+        )
+    summary = summarise(results)
+    if as_json:
+        _print_json(
+            {
+                "dry_run": dry_run,
+                "calls": [_rescored_json(result) for result in results],
+                "summary": _jsonable(summary),
+            }
+        )
+    else:
+        _print_rescored(results)
+        _print_summary(summary)
+    _tell_rescored(results, is_tried=dry_run)
+    if summary.failed == len(results) == 1 and results[0].error is not None:
+        raise typer.Exit(results[0].error.exit_code)
+    if summary.failed:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+@app.command("swap-roles", epilog="Example: qa-monitor swap-roles calls-10423")
+def swap_roles(
+    ctx: typer.Context,
+    call: Annotated[str, typer.Argument(help="Call id, as in the table of score.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Say that agent and caller were mistaken for each other; score the stored text anew."""
+    with _monitor(ctx) as monitor:
+        result = monitor.swap_roles(call)
+    if as_json:
+        _print_json(_rescored_json(result))
+    else:
+        _print_rescored([result])
+    _tell_rescored([result])
+
+
+@rubrics_app.callback(invoke_without_command=True, epilog="Example: qa-monitor rubrics --json")
+def rubrics(ctx: typer.Context, as_json: JsonFlag = False) -> None:
+    """List the rubrics that are configured and those of stored score cards."""
+    if ctx.invoked_subcommand is not None:
+        return
+    with _monitor(ctx) as monitor:
+        found = monitor.rubrics()
+    if as_json:
+        _print_json(_jsonable(found))
+    else:
+        _print_rubrics(found)
+
+
+@rubrics_app.command(
+    "compare", epilog="Example: qa-monitor rubrics compare default-2026.12 strict-1"
+)
+def rubrics_compare(
+    ctx: typer.Context,
+    first: Annotated[str, typer.Argument(metavar="A", help="Name and version, as listed.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="The rubric to hold beside it.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Hold two rubrics side by side over the calls that have a score card of both."""
+    with _monitor(ctx) as monitor:
+        found = monitor.compare_rubrics(first, second)
+    if as_json:
+        _print_json(_jsonable(found))
+    else:
+        _print_comparison(found)
 
 
 @report_app.command("agent", epilog="Example: qa-monitor report agent agent-02 --format csv")
@@ -962,6 +1094,8 @@ def _print_record(record: CallRecord) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from qa_monitor.calls import ChecklistAnswer
+
     console, card = _console(), record.scorecard
     recording = record.recording
     started = recording.started_at.isoformat(" ", "minutes") if recording.started_at else _DASH
@@ -981,21 +1115,31 @@ def _print_record(record: CallRecord) -> None:
         console.print(f"note: {warning.replace('_', ' ')}", markup=False)
     table = Table("criterion", "points", "confidence", "reason and evidence")
     for score in card.scores:
-        quotes = []
-        for evidence in score.evidence:
-            turn = record.dialogue.turns[evidence.turn_index]
-            quotes.append(
-                f"{_clock(turn.start_s).strip()} {turn.role}: “{record.dialogue.quote(evidence)}”"
-            )
+        lines = [score.reason, *_quotes(record.dialogue, score.evidence)]
+        if score.effects:
+            lines.append(_effects(score.effects))
         table.add_row(
             score.criterion.replace("_", " "),
-            f"{_points(score.points)} of {score.max_points:.0f}"
-            if score.points is not None
-            else "not assessed",
-            f"{score.confidence:.2f}",
-            Text("\n".join([score.reason, *quotes])),
+            _points_of(score),
+            f"{score.confidence:.2f}" if score.points is not None else _DASH,
+            Text("\n".join(lines)),
         )
     console.print(table)
+    asked = [item for item in card.checklist if item.answer is not ChecklistAnswer.NOT_APPLICABLE]
+    if asked:
+        table = Table("checklist", "answer", "reason and evidence")
+        for item in asked:
+            table.add_row(
+                item.item.replace("_", " "),
+                item.answer + (" (fails the call)" if item.item in card.auto_failed else ""),
+                Text("\n".join([item.reason, *_quotes(record.dialogue, item.evidence)])),
+            )
+        console.print(table)
+    total = _DASH if card.total is None else f"{card.total:.1f} of 100"
+    console.print(f"total: {total}, by rubric {card.rubric_version}", markup=False)
+    if card.auto_failed:
+        failed = ", ".join(name.replace("_", " ") for name in card.auto_failed)
+        console.print(f"failed by: {failed}", markup=False)
     for turn in record.dialogue.turns:
         doubtful = " (doubtful)" if turn.is_doubtful else ""
         console.print(
@@ -1003,6 +1147,207 @@ def _print_record(record: CallRecord) -> None:
             markup=False,
             soft_wrap=True,
         )
+
+
+def _points_of(score: Score) -> str:
+    """The points of a score with their interval, or why there are none."""
+    from qa_monitor.calls import ScoreStatus
+
+    if score.points is None:
+        return "unsure" if score.status is ScoreStatus.ABSTAINED else "not assessed"
+    points = f"{_points(score.points)} of {score.max_points:.0f}"
+    if score.low is None or score.high is None:
+        return points
+    return f"{points}\n({_points(score.low)} to {_points(score.high)})"
+
+
+def _quotes(dialogue: RedactedDialogue, places: Iterable[Evidence]) -> list[str]:
+    """The words at ``places``, each with its time, or its turn where there are no times."""
+    quotes = []
+    for evidence in places:
+        turn = dialogue.turns[evidence.turn_index]
+        when = f"turn {turn.index + 1}" if turn.start_s is None else _clock(turn.start_s).strip()
+        quotes.append(f"{when} {turn.role}: “{dialogue.quote(evidence)}”")
+    return quotes
+
+
+def _effects(effects: Iterable[Effect]) -> str:
+    """What moved a score by a tenth of a point or more."""
+    told = [
+        f"{effect.feature.replace('_', ' ')} {effect.points:+.1f}"
+        for effect in effects
+        if abs(effect.points) >= _TELLING_POINTS
+    ]
+    return f"moved by: {', '.join(told)}" if told else "moved by nothing in particular"
+
+
+def _print_cards(cards: Sequence[Any], shown: str) -> None:
+    from rich.table import Table
+
+    table = Table("rubric", "made", "total", "", title="Score cards", title_justify="left")
+    for card in cards:
+        notes = ["in use"] * card.is_in_use + ["shown"] * (card.rubric_version == shown)
+        made_at = card.made_at.isoformat(" ", "minutes")
+        table.add_row(card.rubric_version, made_at, _points(card.total), ", ".join(notes))
+    _console().print(table)
+
+
+def _moved(before: str, after: str) -> str:
+    return before if before == after else f"{before} → {after}"
+
+
+def _print_rescored(results: Sequence[Rescored]) -> None:
+    """A line for each call: each value, or from which to which it went."""
+    from rich.table import Table
+
+    table = Table(title="Scored anew", title_justify="left")
+    for column in ("call", "empathy", "listening", "urgency", "escalation", "outcome", "total"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("review")
+    table.add_column("change", no_wrap=True)
+    for result in results:
+        if result.before is None or result.after is None:
+            continue
+        cells = zip(_card_cells(result.before), _card_cells(result.after), strict=True)
+        change = "changed" if result.is_changed else "unchanged"
+        table.add_row(result.call_id, *(_moved(*pair) for pair in cells), change)
+    if table.row_count:
+        _console().print(table)
+
+
+def _card_cells(card: Scorecard) -> list[str]:
+    from qa_monitor.calls import Criterion
+    from qa_monitor.rescoring import points_of
+
+    failed = f" (failed: {', '.join(card.auto_failed)})" if card.auto_failed else ""
+    return [
+        _points(points_of(card, Criterion.EMPATHY)),
+        _points(points_of(card, Criterion.ACTIVE_LISTENING)),
+        _points(points_of(card, Criterion.URGENCY), 0),
+        _points(points_of(card, Criterion.ESCALATION)),
+        card.escalated or "unsure",
+        _points(card.total) + failed,
+        ", ".join(reason.replace("_", " ") for reason in card.review_reasons) or _DASH,
+    ]
+
+
+def _print_summary(summary: RescoringSummary) -> None:
+    from rich.table import Table
+
+    table = Table("criterion", "calls", "mean", "changed", title="In all", title_justify="left")
+    for change in summary.criteria:
+        table.add_row(
+            change.criterion.replace("_", " "),
+            _moved(str(change.calls_before), str(change.calls_after)),
+            _moved(_points(change.mean_before, 2), _points(change.mean_after, 2)),
+            str(change.changed),
+        )
+    total = _moved(_points(summary.total_before), _points(summary.total_after))
+    table.add_row("total", "", total, "")
+    failed = _moved(str(summary.auto_failed_before), str(summary.auto_failed_after))
+    table.add_row("calls failed by a rule", failed, "", "")
+    _console().print(table)
+
+
+def _tell_rescored(results: Sequence[Rescored], *, is_tried: bool = False) -> None:
+    """What became of alerts, what failed, and how many changed, on stderr."""
+    for result in results:
+        if result.error is not None:
+            _say(f"qa-monitor: {result.error.message}")
+        for alert in result.alerts:
+            raised = "would be raised" if is_tried else "raised"
+            reason = alert.reason.replace("_", " ")
+            _say(f"call {result.call_id}: {alert.severity} alert {raised}: {reason}")
+        for reason in result.outdated_alerts:
+            _say(
+                f"call {result.call_id}: an alert stays open that the new card gives no cause for: "
+                f"{reason.replace('_', ' ')}"
+            )
+    failed = sum(result.error is not None for result in results)
+    changed = sum(result.is_changed for result in results)
+    counts = {
+        "changed": changed,
+        "unchanged": len(results) - failed - changed,
+        "failed": failed,
+    }
+    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    _say(told + ("; nothing was stored" if is_tried else ""))
+
+
+def _rescored_json(result: Rescored) -> dict[str, Any]:
+    line: dict[str, Any] = {"call_id": result.call_id}
+    if result.error is not None:
+        return {**line, "status": "failed", "error": _error_json(result.error)}
+    return {
+        **line,
+        "status": "changed" if result.is_changed else "unchanged",
+        "before": result.before and _card_json(result.before),
+        "after": result.after and _card_json(result.after),
+        "alerts": _jsonable(result.alerts),
+        "outdated_alerts": list(result.outdated_alerts),
+    }
+
+
+def _card_json(card: Scorecard) -> dict[str, Any]:
+    return {
+        "rubric_version": card.rubric_version,
+        "scores": {score.criterion.value: score.points for score in card.scores},
+        "total": card.total,
+        "auto_failed": list(card.auto_failed),
+        "checklist": {item.item: item.answer.value for item in card.checklist},
+        "call_type": card.call_type,
+        "escalated": card.escalated,
+        "review_reasons": list(card.review_reasons),
+    }
+
+
+def _print_rubrics(found: Sequence[ListedRubric]) -> None:
+    from rich.table import Table
+
+    table = Table("rubric", "for", "calls", "in use", "mean total", "failed by a rule")
+    for listed in found:
+        targets = ["all others"] * listed.is_default + list(listed.queues)
+        use = listed.stored
+        table.add_row(
+            listed.rubric_version,
+            ", ".join(targets) or _DASH,
+            str(use.calls if use else 0),
+            str(use.in_use if use else 0),
+            _points(use.mean_total if use else None),
+            str(use.auto_failed if use else 0),
+        )
+    _console().print(table)
+
+
+def _print_comparison(found: RubricComparison) -> None:
+    from rich.table import Table
+
+    calls = f"{found.calls} call{'' if found.calls == 1 else 's'}"
+    table = Table(title=f"Over {calls} with a card of both", title_justify="left")
+    for column in ("criterion", "calls", found.first, found.second, "difference", "changed"):
+        table.add_column(column)
+    rows = [
+        (one.criterion.replace("_", " "), one.calls, one.first_mean, one.second_mean, one.changed)
+        for one in found.criteria
+    ]
+    rows.append(("total", found.total_calls, found.first_total, found.second_total, None))
+    for name, count, first, second, changed in rows:
+        difference = None if first is None or second is None else second - first
+        table.add_row(
+            name,
+            str(count),
+            _points(first, 2),
+            _points(second, 2),
+            _DASH if difference is None else f"{difference:+.2f}",
+            _DASH if changed is None else str(changed),
+        )
+    _console().print(table)
+    _console().print(
+        f"failed by a rule of {found.second} only: {found.newly_failed}; of {found.first} only: "
+        f"{found.newly_passed}; other outcome of the escalation: {found.other_outcome}",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _jsonable(value: Any) -> Any:
@@ -1022,14 +1367,28 @@ def _jsonable(value: Any) -> Any:
 
 def _record_json(record: CallRecord) -> dict[str, Any]:
     whole: dict[str, Any] = _jsonable(record)
-    for score, score_json in zip(
-        record.scorecard.scores, whole["scorecard"]["scores"], strict=True
-    ):
-        for evidence, evidence_json in zip(score.evidence, score_json["evidence"], strict=True):
-            evidence_json["quote"] = record.dialogue.quote(evidence)
-            evidence_json["start_s"] = record.dialogue.turns[evidence.turn_index].start_s
+    whole["scorecard"] = _with_quotes(record.scorecard, record.dialogue)
     whole["call_id"] = record.call_id
     return whole
+
+
+def _with_quotes(value: Any, dialogue: RedactedDialogue) -> Any:
+    """``value`` as JSON has it, each evidence in it with its words and their time."""
+    from dataclasses import fields, is_dataclass
+
+    from qa_monitor.calls import Evidence
+
+    if isinstance(value, Evidence):
+        start_s = dialogue.turns[value.turn_index].start_s
+        return {**_jsonable(value), "quote": dialogue.quote(value), "start_s": start_s}
+    if isinstance(value, tuple):
+        return [_with_quotes(item, dialogue) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: _with_quotes(getattr(value, field.name), dialogue)
+            for field in fields(value)
+        }
+    return _jsonable(value)
 
 
 def _error_json(error: QAMonitorError) -> dict[str, Any]:
@@ -1063,6 +1422,7 @@ def _outcome_json(outcome: Outcome, monitor: Monitor) -> dict[str, Any]:
             "also": list(card.also),
             "scores": {score.criterion.value: score.points for score in card.scores},
             "total": card.total,
+            "auto_failed": list(card.auto_failed),
             "urgency_probability": card.urgency_probability,
             "escalated": card.escalated,
             "escalation_delay_s": card.escalation_delay_s,

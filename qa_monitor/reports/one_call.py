@@ -6,7 +6,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from qa_monitor.calls import CallRecord, Criterion, EntityType, Evidence, Finding, Role
+from qa_monitor.calls import (
+    CallRecord,
+    ChecklistAnswer,
+    ChecklistItem,
+    Criterion,
+    EntityType,
+    Evidence,
+    Finding,
+    Role,
+)
 from qa_monitor.reports.behaviours import OPPORTUNITIES, RESPONSES
 from qa_monitor.reports.quotes import quote
 from qa_monitor.reports.values import CallRow, Line, Moment
@@ -54,6 +63,9 @@ class CallView:
             needs_review=card.needs_review,
             review_reasons=card.review_reasons,
             warnings=record.warnings,
+            auto_failed=card.auto_failed,
+            checklist_yes=_count(card.checklist, ChecklistAnswer.YES),
+            checklist_asked=_count(card.checklist, ChecklistAnswer.YES, ChecklistAnswer.NO),
         )
         self._turns = record.dialogue.turns
         by_task: dict[str, list[tuple[Finding, Evidence]]] = {}
@@ -217,6 +229,11 @@ def points_of(record: CallRecord, criterion: Criterion) -> float | None:
         if score.criterion is criterion:
             return score.points
     return None
+
+
+def _count(checklist: Iterable[ChecklistItem], *answers: ChecklistAnswer) -> int:
+    """How many items that count have one of ``answers``."""
+    return sum(item.answer in answers and item.weight > 0 for item in checklist)
 
 
 def sureness(finding: Finding) -> float:

@@ -85,6 +85,9 @@ _REVIEW_REASONS = {
     "doubtful_text": "parts were hard to make out",
     "urgent_unsure": "the urgency is unsure",
     "not_assessable": "not everything could be assessed",
+    "abstained": "a score was left to a person",
+    "auto_failed": "the call is failed by a rule of the rubric",
+    "speech_dropped": "part of the talk could not be transcribed",
 }
 _AGAINST_TEAM = {
     "higher": "Higher than the team's",
@@ -126,7 +129,7 @@ def render_csv(report: AgentReport) -> str:
     writer.writerow(
         "agent_id call_id started_at duration_s call_type urgency escalated escalation_delay_s "
         "empathy active_listening escalation total needs_review review_reasons "
-        "demonstration_recogniser".split()
+        "demonstration_recogniser auto_failed checklist_yes checklist_asked".split()
     )
     for row in report.rows:
         writer.writerow(
@@ -145,6 +148,9 @@ def render_csv(report: AgentReport) -> str:
                 "yes" if row.needs_review else "no",
                 " ".join(row.review_reasons),
                 "yes" if row.is_demonstration else "no",
+                " ".join(row.auto_failed),
+                row.checklist_yes,
+                row.checklist_asked,
             )
         )
     return file.getvalue()

@@ -111,7 +111,11 @@ class NextStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRow:
-    """One call in the table; ``None`` is not assessed, never zero."""
+    """One call in the table; ``None`` is not assessed, never zero.
+
+    ``auto_failed`` names what fails the call by the rubric. Of its checklist ``checklist_asked``
+    items were answered yes or no, ``checklist_yes`` of them yes.
+    """
 
     call_id: str
     started_at: datetime | None
@@ -127,6 +131,9 @@ class CallRow:
     needs_review: bool
     review_reasons: tuple[str, ...]
     warnings: tuple[str, ...]
+    auto_failed: tuple[str, ...] = ()
+    checklist_yes: int = 0
+    checklist_asked: int = 0
 
     @property
     def is_demonstration(self) -> bool:
