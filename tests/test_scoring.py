@@ -9,18 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from made_calls import EMERGENCY, ROUTINE, A, C, dialogue, finding
 
-from qa_monitor.calls import (
-    CallType,
-    Criterion,
-    EscalationOutcome,
-    Evidence,
-    Finding,
-    RedactedDialogue,
-    RedactedTurn,
-    Role,
-)
-from qa_monitor.errors import ConfigError, ModelError
+from qa_monitor.calls import CallType, Criterion, EscalationOutcome, Finding, Role
+from qa_monitor.errors import ModelError
 from qa_monitor.scoring import EncoderScorer, call_metrics
 from qa_monitor.scoring.labels import LABELS
 from qa_monitor.scoring.rubric import load_rubric
@@ -29,68 +21,6 @@ from qa_monitor.scoring.scorecard import make_scorecard
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "models" / "turn-findings"
 RUBRIC = load_rubric()
-A, C = Role.AGENT, Role.CALLER
-
-EMERGENCY = (
-    (A, "Thank you for calling <ORGANIZATION_1>, this is <PERSON_1>, how can I help?"),
-    (C, "Hi, it's <PERSON_2>. I have this terrible pressure in my chest and my left arm is numb."),
-    (A, "I'm so glad you called, that must be frightening. Are you short of breath?"),
-    (C, "Yes, a bit, and I'm sweating. I'm really scared."),
-    (
-        A,
-        "It makes sense that you're scared. I want you to hang up and call 911 now. Where are you?",
-    ),
-    (C, "At home, <LOCATION_1>."),
-    (A, "Sit down, unlock the front door, and don't drive. I'll stay on the line with you."),
-    (C, "Okay. My wife is calling them."),
-    (A, "Good. Tell them chest pressure and a numb arm. I'm right here until they come."),
-)
-ROUTINE = (
-    (A, "Good morning, <ORGANIZATION_1>, <PERSON_1> speaking."),
-    (C, "Hi, I'd like to move my appointment on <DATE_1>, please. No chest pain or anything."),
-    (A, "Sure. What's your date of birth?"),
-    (C, "<DATE_2>."),
-    (A, "So that's <DATE_2>. I have <DATE_3> at ten fifteen. Would that work?"),
-    (C, "That works."),
-    (A, "You're all set for <DATE_3> at ten fifteen. Anything else I can help with?"),
-    (C, "No, that's all."),
-    (A, "Have a good day."),
-)
-
-
-def dialogue(
-    turns: Sequence[tuple[Role, str]], *, role_confidence: float = 1.0, timed: bool = False
-) -> RedactedDialogue:
-    return RedactedDialogue(
-        call_id="t-1",
-        language="en",
-        asr_model="none",
-        redactor_version="none",
-        dropped_s=0.0,
-        turns=tuple(
-            RedactedTurn(
-                index=index,
-                speaker=role.value,
-                role=role,
-                role_confidence=role_confidence,
-                start_s=index * 5.0 if timed else None,
-                end_s=index * 5.0 + 4.0 if timed else None,
-                text=text,
-            )
-            for index, (role, text) in enumerate(turns)
-        ),
-    )
-
-
-def finding(task: str, label: str, turn: int, sure: float = 0.95) -> Finding:
-    return Finding(
-        task=task,
-        label=label,
-        producer="turn-findings/test",
-        probability=sure,
-        confidence=sure,
-        evidence=Evidence(turn_index=turn, start=0, end=3),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +65,7 @@ def test_a_call_without_an_opportunity_is_not_assessed_for_empathy_and_says_why(
     call = dialogue(ROUTINE)
     score = scorer.score(call, scorer.find(call)).score(Criterion.EMPATHY)
     assert score.points is None
-    assert "Not assessed" in score.reason
+    assert score.reason.startswith("Not scored")
 
 
 def test_a_warm_agent_scores_above_one_who_jeers(scorer: EncoderScorer) -> None:
@@ -314,23 +244,6 @@ def test_another_rubric_scores_the_same_findings_anew(tmp_path: Path) -> None:
     card = make_scorecard(dialogue(EMERGENCY), findings, load_rubric(own))
     assert card.rubric_version.startswith("strict-")
     assert card.score(Criterion.EMPATHY).points == 1
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("[weights]", "[wights]"),
-        ("empathy = 1.0", "empathy = -1.0"),
-        ("dismissed = -", "dismissed = "),
-        ("dismissed = -", "disliked = -"),
-    ],
-)
-def test_a_wrong_rubric_is_refused(tmp_path: Path, old: str, new: str) -> None:
-    text = (ROOT / "qa_monitor/scoring/rubric.toml").read_text("utf-8")
-    own = tmp_path / "rubric.toml"
-    own.write_text(text.replace(old, new, 1), "utf-8")
-    with pytest.raises(ConfigError, match=r"rubric\.toml"):
-        load_rubric(own)
 
 
 # --- measures ------------------------------------------------------------------------------------
