@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_calls import EMERGENCY, ROUTINE, A, C, dialogue, finding
+from made_calls import EMERGENCY, ROUTINE, A, C, dialogue
 
 from qa_monitor.calls import CallType, Criterion, EscalationOutcome, Finding, Role
 from qa_monitor.errors import ModelError
 from qa_monitor.scoring import EncoderScorer, call_metrics
 from qa_monitor.scoring.labels import LABELS
 from qa_monitor.scoring.rubric import load_rubric
-from qa_monitor.scoring.scorecard import make_scorecard
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "models" / "turn-findings"
@@ -158,92 +157,6 @@ def test_evidence_fits_any_dialogue_and_reasons_hold_none_of_its_words(
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError):
         EncoderScorer(tmp_path)
-
-
-# --- the rubric ----------------------------------------------------------------------------------
-
-
-def points(criterion: Criterion, *findings: Finding) -> float | None:
-    return make_scorecard(dialogue(EMERGENCY), findings, RUBRIC).score(criterion).points
-
-
-def test_empathy_is_at_most_two_when_no_opportunity_was_answered() -> None:
-    listening = [finding("listening", "reflection", turn) for turn in (2, 4, 6)]
-    value = points(
-        Criterion.EMPATHY,
-        *listening,
-        finding("opportunity", "fear", 3),
-        finding("response", "none", 4),
-    )
-    assert value is not None
-    assert value <= 2
-
-
-def test_empathy_rises_with_the_level_of_the_response() -> None:
-    values = [
-        points(Criterion.EMPATHY, finding("opportunity", "fear", 3), finding("response", level, 4))
-        for level in ("dismissive", "perfunctory", "acknowledged", "confirmed")
-    ]
-    assert None not in values
-    assert values == sorted(values, key=lambda value: value or 0)
-    assert values[0] != values[-1]
-
-
-def test_every_score_has_evidence_even_one_for_what_is_missing() -> None:
-    card = make_scorecard(dialogue(EMERGENCY), (), RUBRIC)
-    listening = card.score(Criterion.ACTIVE_LISTENING)
-    assert listening.points is not None
-    assert listening.points < 3
-    assert listening.evidence
-
-
-def test_listening_falls_with_what_speaks_against_it() -> None:
-    for_it = [finding("listening", "read_back", turn) for turn in (2, 4, 6)]
-    against = [finding("listening", "ignores_detail", turn) for turn in (2, 4, 6)]
-    better = points(Criterion.ACTIVE_LISTENING, *for_it)
-    worse = points(Criterion.ACTIVE_LISTENING, *for_it, *against)
-    assert better is not None
-    assert worse is not None
-    assert worse < better
-
-
-def test_a_polite_agent_who_does_nothing_about_an_emergency_missed_it() -> None:
-    cues = [finding("urgency_cue", "3", 1), finding("red_flag", "chest_pain", 1)]
-    card = make_scorecard(dialogue(EMERGENCY), (*cues, finding("checklist", "greeting", 0)), RUBRIC)
-    assert card.score(Criterion.URGENCY).points == 3
-    assert card.escalated is EscalationOutcome.MISSED
-    score = card.score(Criterion.ESCALATION)
-    assert score.points is not None
-    assert score.points < 2.5
-    assert score.evidence
-
-
-def test_escalating_a_routine_call_is_unneeded() -> None:
-    card = make_scorecard(
-        dialogue(EMERGENCY), (finding("escalation_action", "emergency_number", 4),), RUBRIC
-    )
-    assert card.escalated is EscalationOutcome.UNNEEDED
-
-
-def test_a_call_scored_on_nothing_has_no_total_and_is_for_review() -> None:
-    card = make_scorecard(dialogue(EMERGENCY[:2]), (), RUBRIC)
-    assert card.total is None
-    assert "not_assessable" in card.review_reasons
-
-
-def test_another_rubric_scores_the_same_findings_anew(tmp_path: Path) -> None:
-    text = (ROOT / "qa_monitor/scoring/rubric.toml").read_text("utf-8")
-    own = tmp_path / "rubric.toml"
-    own.write_text(
-        text.replace('name = "default"', 'name = "strict"').replace(
-            "answer_none_at_most = 2.0", "answer_none_at_most = 1.0"
-        ),
-        "utf-8",
-    )
-    findings = (finding("opportunity", "fear", 3), finding("response", "none", 4))
-    card = make_scorecard(dialogue(EMERGENCY), findings, load_rubric(own))
-    assert card.rubric_version.startswith("strict-")
-    assert card.score(Criterion.EMPATHY).points == 1
 
 
 # --- measures ------------------------------------------------------------------------------------

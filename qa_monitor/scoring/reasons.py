@@ -269,7 +269,8 @@ def urgency_reason(level: int, signs: int, *, is_likely: bool) -> str:
         return "Nothing that was heard from the caller was urgent."
     verb = ("points" if signs == 1 else "point") if is_likely else "may point"
     things = "thing" if signs == 1 else "things"
-    return f"{_number(signs).capitalize()} {things} the caller said {verb} to {_POINTS_TO[level]}."
+    number = _number(signs).capitalize() if signs < len(_NUMBERS) else "Many"
+    return f"{number} {things} the caller said {verb} to {_POINTS_TO[level]}."
 
 
 def escalation_reason(
