@@ -51,10 +51,13 @@ if TYPE_CHECKING:
         Evidence,
         RedactedDialogue,
         Score,
+        Scorecard,
         Verification,
     )
-    from qa_monitor.monitor import Monitor, Verified
+    from qa_monitor.monitor import ListedRubric, Monitor, Verified
     from qa_monitor.pipeline import Observer, Outcome
+    from qa_monitor.rescoring import Rescored, RescoringSummary
+    from qa_monitor.store import CardSummary, RubricComparison
 
 __all__ = ["app", "main"]
 
@@ -1181,7 +1184,7 @@ def _effects(effects: Iterable[Effect]) -> str:
     return f"moved by: {', '.join(told)}" if told else "moved by nothing in particular"
 
 
-def _print_cards(cards: Sequence[Any], shown: str) -> None:
+def _print_cards(cards: Sequence[CardSummary], shown: str) -> None:
     from rich.table import Table
 
     table = Table("rubric", "made", "total", "", title="Score cards", title_justify="left")
@@ -1326,7 +1329,7 @@ def _print_comparison(found: RubricComparison) -> None:
     table = Table(title=f"Over {calls} with a card of both", title_justify="left")
     for column in ("criterion", "calls", found.first, found.second, "difference", "changed"):
         table.add_column(column)
-    rows = [
+    rows: list[tuple[str, int, float | None, float | None, int | None]] = [
         (one.criterion.replace("_", " "), one.calls, one.first_mean, one.second_mean, one.changed)
         for one in found.criteria
     ]

@@ -23,7 +23,7 @@ from qa_monitor.intake import load_caller_secret, take_in
 from qa_monitor.store import open_store
 
 if TYPE_CHECKING:
-    from qa_monitor.alerts import Channel, DeliveryReport
+    from qa_monitor.alerts import Channel, DeliveryReport, Policy
     from qa_monitor.calls import (
         CallRecord,
         DecodedAudio,
@@ -33,16 +33,24 @@ if TYPE_CHECKING:
         Transcript,
         Verification,
     )
-    from qa_monitor.pipeline import Observer, Outcome, Stages
+    from qa_monitor.pipeline import Observer, Outcome, Rubrics, Stages
     from qa_monitor.redaction import Redactor
     from qa_monitor.redaction.documents import RedactedDocument
     from qa_monitor.redaction.operators import Operators
     from qa_monitor.redaction.settings import RecognizerSettings
     from qa_monitor.reports import AgentReport
-    from qa_monitor.store import Store, StoredAlert
+    from qa_monitor.rescoring import Rescored
+    from qa_monitor.scoring import Scorer
+    from qa_monitor.store import (
+        CardSummary,
+        RubricComparison,
+        RubricUse,
+        Store,
+        StoredAlert,
+    )
     from qa_monitor.transcription import Recogniser
 
-__all__ = ["Monitor", "SilentObserver", "Verified"]
+__all__ = ["ListedRubric", "Monitor", "SilentObserver", "Verified"]
 
 
 class SilentObserver:
@@ -87,6 +95,20 @@ class Verified:
     call_id: str | None
     verification: Verification | None = None
     error: QAMonitorError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedRubric:
+    """A rubric version: what it is configured for, and what is stored of it.
+
+    ``is_default`` tells that calls of no department are scored by it, ``queues`` which departments
+    are; ``stored`` is ``None`` where no call has a card of it yet.
+    """
+
+    rubric_version: str
+    is_default: bool
+    queues: tuple[str, ...]
+    stored: RubricUse | None
 
 
 class Monitor:
@@ -148,7 +170,12 @@ class Monitor:
         """The engines, loaded on first use (a few seconds)."""
         from qa_monitor.pipeline import build_stages
 
-        return build_stages(self.config, recogniser=self.recogniser, redactor=self.redactor)
+        return build_stages(
+            self.config,
+            recogniser=self.recogniser,
+            redactor=self.redactor,
+            scorer=self.scorer,
+        )
 
     @cached_property
     def recogniser(self) -> Recogniser:
@@ -163,6 +190,25 @@ class Monitor:
         from qa_monitor.pipeline import build_redactor
 
         return build_redactor(self.config)
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """The scorer, loaded on first use."""
+        from qa_monitor.pipeline import build_scorer
+
+        return build_scorer(self.config)
+
+    @cached_property
+    def _rubrics(self) -> Rubrics:
+        from qa_monitor.pipeline import build_rubrics
+
+        return build_rubrics(self.config)
+
+    @cached_property
+    def _policy(self) -> Policy:
+        from qa_monitor.pipeline import build_policy
+
+        return build_policy(self.config)
 
     # --- recordings in ---------------------------------------------------------------------------
 
@@ -263,11 +309,126 @@ class Monitor:
     def _kept_copy(self, call_id: str) -> Path:
         return self.config.data.folder / "audio" / f"{call_id}.flac"
 
+    # --- stored calls scored anew ----------------------------------------------------------------
+
+    def rescore(
+        self,
+        calls: Sequence[str] | None = None,
+        *,
+        rubric_file: Path | None = None,
+        beside: bool = False,
+        dry_run: bool = False,
+        agent_id: str | None = None,
+        queue: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        observer: Observer | None = None,
+    ) -> tuple[Rescored, ...]:
+        """What a rubric changes in the scores of stored calls; no recording or model is needed.
+
+        The calls are those named, or all, or those of ``agent_id``, ``queue`` and ``[since,
+        until)``. Each is scored by its department's rubric as configured, or by that in
+        ``rubric_file``, from the findings of its latest run. The new card is kept beside the old
+        ones and is the one in use from then on, with the alerts it asks for; ``beside`` leaves the
+        one in use as it is and raises no alert. ``dry_run`` stores nothing. A call that cannot be
+        scored is in its result and the rest goes on. Raises ``UsageError``, ``ConfigError`` for a
+        wrong rubric and ``NotFoundError`` when no call is chosen.
+        """
+        from qa_monitor.rescoring import rescore
+        from qa_monitor.scoring.rubric import load_rubric
+
+        if beside and rubric_file is None:
+            raise UsageError("name the rubric whose card is to stand beside the one in use.")
+        if calls and (agent_id or queue or since or until):
+            raise UsageError("name calls, or choose them by agent, queue and time; not both.")
+        own = load_rubric(rubric_file) if rubric_file is not None else None
+        rubrics, policy = self._rubrics, self._policy
+        chosen = (
+            list(dict.fromkeys(calls))
+            if calls
+            else list(
+                self.store.latest_runs(agent_id=agent_id, queue=queue, since=since, until=until)
+            )
+        )
+        if not chosen:
+            raise NotFoundError("no scored call is chosen. Score recordings: qa-monitor score PATH")
+        watching = observer or SilentObserver()
+        results = []
+        for position, call_id in enumerate(chosen):
+            watching.advanced(call_id, "rescoring", position / len(chosen))
+            result = rescore(
+                self.store,
+                call_id,
+                lambda of: own or rubrics.of(of),
+                policy,
+                now=datetime.now(UTC),
+                in_use=not beside,
+                keep=not dry_run,
+                channels=tuple(channel.name for channel in self.channels),
+            )
+            if result.alerts and not dry_run:
+                self.deliver_alerts()
+            results.append(result)
+        return tuple(results)
+
+    def swap_roles(self, call_id: str) -> Rescored:
+        """What changes when agent and caller of a stored call change places; kept as a new run.
+
+        The model reads the stored redacted text anew; the recording is not needed. Swapping back
+        gives what was there first. Raises ``NotFoundError``, ``UsageError`` where no roles are
+        known, and ``ScoringError``.
+        """
+        from qa_monitor.rescoring import swap_roles
+
+        # An unknown call is told of before a model is loaded for it.
+        self.store.latest_run(call_id)
+        result = swap_roles(
+            self.store,
+            call_id,
+            self.scorer,
+            self._rubrics.of,
+            self._policy,
+            now=datetime.now(UTC),
+            channels=tuple(channel.name for channel in self.channels),
+        )
+        if result.alerts:
+            self.deliver_alerts()
+        return result
+
+    def rubrics(self) -> tuple[ListedRubric, ...]:
+        """The rubric versions that are configured, then those that are only stored."""
+        stored = {use.rubric_version: use for use in self.store.rubrics()}
+        default = self._rubrics.default.full_version
+        queues: dict[str, list[str]] = {default: []}
+        for queue, rubric in sorted(self._rubrics.by_queue.items()):
+            queues.setdefault(rubric.full_version, []).append(queue)
+        return tuple(
+            ListedRubric(
+                rubric_version=version,
+                is_default=version == default,
+                queues=tuple(queues.get(version, ())),
+                stored=stored.get(version),
+            )
+            for version in dict.fromkeys((*queues, *stored))
+        )
+
+    def compare_rubrics(self, first: str, second: str) -> RubricComparison:
+        """Two rubrics over the calls that have cards of both; ``NotFoundError`` for an unknown."""
+        return self.store.compare_rubrics(first, second)
+
     # --- feedback out ----------------------------------------------------------------------------
 
-    def record(self, call_id: str) -> CallRecord:
-        """The latest record of a call; ``NotFoundError`` if there is none."""
-        return self.store.record(call_id)
+    def record(self, call_id: str, *, rubric: str | None = None) -> CallRecord:
+        """The latest record of a call, with its card in use or that of ``rubric``.
+
+        ``rubric`` is a name and version, as ``rubrics`` lists them. ``NotFoundError`` if there is
+        none.
+        """
+        return self.store.record(call_id, rubric=rubric)
+
+    def cards(self, call_id: str) -> tuple[CardSummary, ...]:
+        """The score cards of a call's latest run, oldest first; one of them is in use."""
+        return self.store.cards(call_id)
 
     def alerts(self, *, open_only: bool = False) -> tuple[StoredAlert, ...]:
         """Alerts raised, the most urgent first."""

@@ -52,6 +52,7 @@ def monitor(config: Config, stages: Stages) -> Iterator[Monitor]:
     from qa_monitor.monitor import Monitor
 
     with Monitor(config) as monitor:
+        monitor.__dict__["scorer"] = stages.scorer
         monitor.__dict__["recogniser"] = stages.recogniser
         monitor.__dict__["redactor"] = stages.redactor
         monitor.__dict__["stages"] = replace(stages, audio_folder=config.data.folder / "audio")

@@ -49,6 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "store",
         "verification",
     },
+    "rescoring": {"alerts", "calls", "errors", "scoring", "store", "verification"},
     "monitor": {
         *STAGES,
         "alerts",
@@ -59,6 +60,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "models",
         "pipeline",
         "reports",
+        "rescoring",
         "store",
         "verification",
     },
@@ -73,6 +75,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "monitor",
         "pipeline",
         "reports",
+        "rescoring",
         "store",
         "",
     },

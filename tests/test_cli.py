@@ -50,6 +50,7 @@ def run(tmp_path: Path, stages: Stages, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(Monitor, "stages", property(lambda _: loaded))
     monkeypatch.setattr(Monitor, "recogniser", property(lambda _: loaded.recogniser))
     monkeypatch.setattr(Monitor, "redactor", property(lambda _: loaded.redactor))
+    monkeypatch.setattr(Monitor, "scorer", property(lambda _: loaded.scorer))
     monkeypatch.chdir(tmp_path)
 
     def invoke(*arguments: str) -> Result:
