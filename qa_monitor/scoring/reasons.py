@@ -107,7 +107,7 @@ _DONE: Final[Mapping[str, tuple[str, str]]] = {
         "played down{often} what the caller told you",
         "take what the caller tells you seriously",
     ),
-    "apology": ("apologised{often}", "apologise where it is due"),
+    "apology": ("said{often} that you were sorry", "say that you are sorry where it is due"),
 }
 
 MOMENTS: Final = "moments"
