@@ -31,6 +31,7 @@ __all__ = [
     "CallType",
     "ChecklistAnswer",
     "ChecklistItem",
+    "Contacts",
     "Criterion",
     "DecodedAudio",
     "Dialogue",
@@ -167,6 +168,9 @@ class Recording:
     ``call_id`` is the source plus the source's own id, else made from the content; it never holds
     a file name, because file names carry people's names. ``caller_key`` is a keyed hash made at
     intake, never a number. ``duration_s`` and ``channels`` are those of the decoded audio.
+    ``hold_s``, ``after_call_s`` (after-call work), ``disposition_code`` (the telephony's outcome
+    code), ``resolved`` and ``transferred`` are what the call record says, ``None`` where it does
+    not.
     """
 
     call_id: str
@@ -180,6 +184,29 @@ class Recording:
     duration_s: float
     channels: int
     caller_key: str | None = field(default=None, repr=False)
+    hold_s: float | None = None
+    after_call_s: float | None = None
+    disposition_code: str | None = None
+    resolved: bool | None = None
+    transferred: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contacts:
+    """What the same caller's other calls, in the days before and after a call, tell of it.
+
+    ``earlier_types`` is the primary type (``None``: unsure) of each earlier contact, oldest first,
+    the legs of one interaction being one; ``None`` where caller or time is not known, or the call
+    is not the caller's own. ``since_last_s`` is from the beginning of the last of them to that of
+    this call. ``is_resolved`` tells first-contact resolution, ``None`` where it cannot be told;
+    ``basis`` what that rests on: ``call_record``, ``called_again``, ``not_called_again``; or why
+    not: ``not_first_contact``, ``window_open``, ``caller_unknown``, ``time_unknown``, ``outbound``.
+    """
+
+    earlier_types: tuple[CallType | None, ...] | None
+    since_last_s: float | None
+    is_resolved: bool | None
+    basis: str
 
 
 SAMPLE_RATE_HZ = 16_000
