@@ -13,7 +13,7 @@ from made_calls import EMERGENCY, ROUTINE, A, C, dialogue
 
 from qa_monitor.calls import CallType, Criterion, EscalationOutcome, Finding, Role
 from qa_monitor.errors import ModelError
-from qa_monitor.scoring import EncoderScorer, call_metrics
+from qa_monitor.scoring import EncoderScorer
 from qa_monitor.scoring.labels import LABELS
 from qa_monitor.scoring.rubric import load_rubric
 
@@ -157,37 +157,3 @@ def test_evidence_fits_any_dialogue_and_reasons_hold_none_of_its_words(
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError):
         EncoderScorer(tmp_path)
-
-
-# --- measures ------------------------------------------------------------------------------------
-
-
-def test_without_times_only_counts_are_given() -> None:
-    measures = call_metrics(dialogue(ROUTINE))
-    assert measures["turns"] == 9
-    assert measures["agent_turns"] == 5
-    assert "silence_share" not in measures
-
-
-def test_talk_silence_and_interruptions_come_from_times() -> None:
-    call = dialogue([(C, "one two"), (A, "three four"), (C, "five")])
-    times = ((0.0, 10.0), (8.0, 14.0), (26.0, 30.0))
-    call = replace(
-        call,
-        turns=tuple(
-            replace(turn, start_s=start, end_s=end)
-            for turn, (start, end) in zip(call.turns, times, strict=True)
-        ),
-    )
-    measures = call_metrics(call)
-    assert measures["talk_span_s"] == 30
-    assert measures["overlap_s"] == 2
-    assert measures["longest_silence_s"] == 12
-    assert measures["silence_share"] == pytest.approx(0.4)
-    assert measures["agent_interruptions"] == 1
-    assert measures["caller_interruptions"] == 0
-    assert measures["agent_talk_share"] == pytest.approx(6 / 20)
-
-
-def test_an_empty_call_has_measures() -> None:
-    assert call_metrics(dialogue(()))["words"] == 0
