@@ -359,7 +359,7 @@ def rescore(
                 "summary": _jsonable(summary),
             }
         )
-    else:
+    elif summary.failed < len(results):
         _print_rescored(results)
         _print_summary(summary)
     _tell_rescored(results, is_tried=dry_run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from importlib.resources import files
 from pathlib import Path
@@ -33,6 +34,9 @@ from qa_monitor.calls import (
     Span,
     Verification,
 )
+from qa_monitor.scoring import call_metrics
+from qa_monitor.scoring.rubric import Rubric
+from qa_monitor.scoring.scorecard import make_scorecard
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -142,6 +146,70 @@ def make_finding(task: str, label: str, evidence: Evidence | None = None) -> Fin
         confidence=0.9,
         evidence=evidence,
     )
+
+
+MISSED_EMERGENCY = (
+    (Role.AGENT, "Thank you for calling <ORGANIZATION_1>, this is <PERSON_1>, how can I help?"),
+    (Role.CALLER, "My husband has crushing chest pain and he can't breathe, I'm so scared."),
+    (Role.AGENT, "We have an opening next Tuesday in the afternoon."),
+    (Role.CALLER, "He is grey and sweating, please, what should I do?"),
+    (Role.AGENT, "Tuesday at two then. What is your date of birth?"),
+    (Role.CALLER, "<DATE_1>."),
+    (Role.AGENT, "You are booked for Tuesday."),
+    (Role.CALLER, "Okay."),
+    (Role.AGENT, "Goodbye."),
+)
+
+
+def make_missed_emergency(
+    call_id: str = "calls-1", *, rubric: Rubric, queue: str | None = None, is_noticed: bool = True
+) -> CallRecord:
+    """A whole call whose agent missed an emergency, scored by ``rubric``.
+
+    Unless ``is_noticed`` nothing of it was found.
+    """
+    turns = tuple(
+        RedactedTurn(
+            index=index,
+            speaker=f"channel-{0 if role is Role.AGENT else 1}",
+            role=role,
+            role_confidence=1.0,
+            start_s=5.0 * index,
+            end_s=5.0 * index + 4,
+            text=text,
+        )
+        for index, (role, text) in enumerate(MISSED_EMERGENCY)
+    )
+
+    def found(task: str, label: str, index: int) -> Finding:
+        place = Evidence(turn_index=index, start=0, end=len(turns[index].text))
+        return make_finding(task, label, place)
+
+    findings = (
+        found("urgency_cue", "3", 1),
+        found("red_flag", "chest_pain", 1),
+        found("urgency_cue", "3", 3),
+        found("call_type", "emergency", 1),
+    )
+    record = make_record(call_id)
+    dialogue = replace(record.dialogue, turns=turns)
+    findings = findings if is_noticed else ()
+    card = make_scorecard(dialogue, findings, rubric)
+    return replace(
+        record,
+        recording=replace(record.recording, queue=queue),
+        dialogue=dialogue,
+        findings=findings,
+        scorecard=card,
+        metrics=call_metrics(dialogue),
+        versions={"scoring": "scorer-1", "rubric": card.rubric_version},
+    )
+
+
+def make_lenient_rubric(folder: Path) -> Path:
+    """A rubric of the name "lenient", by which no call is urgent."""
+    levels = {f"level{level}_from": "1.0" for level in (1, 2, 3)}
+    return make_rubric_file(folder / "lenient.toml", name="lenient", **levels)
 
 
 def make_rubric_file(path: Path, *, name: str = "own", **replaced: str) -> Path:
@@ -273,6 +341,11 @@ def any_record(draw: st.DrawFn, call_id: str = "calls-any") -> CallRecord:
         duration_s=_numbers,
         channels=st.integers(1, 8),
         caller_key=st.none() | _codes,
+        hold_s=st.none() | _numbers,
+        after_call_s=st.none() | _numbers,
+        disposition_code=st.none() | _codes,
+        resolved=st.none() | st.booleans(),
+        transferred=st.none() | st.booleans(),
     )
     dialogue = st.builds(
         RedactedDialogue,

@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import write_wav
+from invented_records import NOW, make_lenient_rubric, make_missed_emergency
 from scripted import AGENT, CALLER, ScriptedRecogniser
 from typer.testing import CliRunner, Result
 
 from qa_monitor import __version__
 from qa_monitor.audio import decode, write_audio
+from qa_monitor.calls import CallRecord
 from qa_monitor.cli import TextFormat, app
 from qa_monitor.config import Config
 from qa_monitor.errors import StoreError
@@ -30,6 +32,7 @@ from qa_monitor.monitor import Monitor, write_private
 from qa_monitor.pipeline import Stages
 from qa_monitor.redaction.documents import DocumentKind
 from qa_monitor.redaction.settings import DEFAULT_FILE
+from qa_monitor.scoring.rubric import load_rubric
 
 SCRIPT = [
     (AGENT, "thank you for calling fairhaven clinic how can i help you"),
@@ -120,6 +123,119 @@ def test_show_gives_reasons_with_quotes_and_the_redacted_transcript(
     assert all(evidence["quote"] for evidence in urgency["evidence"])
 
 
+@pytest.fixture
+def lenient(tmp_path: Path) -> Path:
+    """A rubric by which no call is urgent."""
+    return make_lenient_rubric(tmp_path)
+
+
+def store_call(tmp_path: Path, rubric: Path | None = None) -> CallRecord:
+    """A call whose emergency was missed, stored as scoring by ``rubric`` would, but for alerts."""
+    record = make_missed_emergency("calls-c1", rubric=load_rubric(rubric))
+    with Monitor(tmp_path / "qa-monitor.toml") as monitor:
+        monitor.store.save_record(record, (), now=NOW)
+    return record
+
+
+def test_rescore_shows_what_a_rubric_changes_and_the_old_card_can_still_be_shown(
+    run: Run, lenient: Path, tmp_path: Path
+) -> None:
+    store_call(tmp_path)
+    first = json.loads(run("show", "calls-c1", "--json").stdout)["scorecard"]
+    tried = run("rescore", "--rubric", str(lenient), "--dry-run")
+    assert "1 changed; nothing was stored" in tried.stderr
+    assert json.loads(run("show", "calls-c1", "--json").stdout)["scorecard"] == first
+    result = run("rescore", "--rubric", str(lenient))
+    assert result.exit_code == 0
+    assert result.stdout == tried.stdout
+    row = next(line for line in result.stdout.splitlines() if "calls-c1" in line)
+    assert "3 → 0" in row
+    assert "missed → not_needed" in row
+    shown = json.loads(run("show", "calls-c1", "--json").stdout)
+    assert shown["scorecard"]["rubric_version"].startswith("lenient-")
+    assert [card["is_in_use"] for card in shown["cards"]] == [False, True]
+    named = first["rubric_version"].partition("+")[0]
+    old = json.loads(run("show", "calls-c1", "--rubric", named, "--json").stdout)
+    assert old["scorecard"] == first
+    table = run("show", "calls-c1", "--rubric", named).stdout
+    assert re.search(rf"{re.escape(first['rubric_version'])}\W.*shown", table)
+    assert run("show", "calls-c1", "--rubric", "nothing-1").exit_code == 10
+
+
+def test_rescore_says_so_where_nothing_changes(run: Run, tmp_path: Path) -> None:
+    store_call(tmp_path)
+    result = run("rescore", "calls-c1")
+    assert "→" not in result.stdout
+    assert "unchanged" in result.stdout
+    assert "1 unchanged" in result.stderr
+    value = json.loads(run("rescore", "calls-c1", "--json").stdout)
+    assert [call["status"] for call in value["calls"]] == ["unchanged"]
+    assert value["calls"][0]["before"] == value["calls"][0]["after"]
+
+
+def test_rescore_goes_on_after_a_call_that_it_cannot_score(
+    run: Run, lenient: Path, tmp_path: Path
+) -> None:
+    store_call(tmp_path)
+    result = run("rescore", "calls-none", "calls-c1", "--rubric", str(lenient), "--json")
+    assert result.exit_code == 11
+    value = json.loads(result.stdout)
+    assert [call["status"] for call in value["calls"]] == ["failed", "changed"]
+    assert value["calls"][0]["error"]["exit_code"] == 10
+    assert (value["summary"]["changed"], value["summary"]["failed"]) == (1, 1)
+
+
+def test_rescore_tells_of_alerts_that_the_new_card_raises_and_of_those_without_a_cause(
+    run: Run, lenient: Path, tmp_path: Path
+) -> None:
+    store_call(tmp_path, lenient)
+    assert run("alerts").stdout == ""
+    told = "critical alert {}: emergency not escalated"
+    assert told.format("would be raised") in run("rescore", "--dry-run").stderr
+    assert run("alerts").stdout == ""
+    assert told.format("raised") in run("rescore").stderr
+    assert "emergency not escalated" in run("alerts", "--open").stdout
+    assert "alert" not in run("rescore").stderr
+    assert "an alert stays open" in run("rescore", "--rubric", str(lenient)).stderr
+
+
+def test_rubrics_are_listed_and_held_side_by_side(run: Run, lenient: Path, tmp_path: Path) -> None:
+    (configured,) = json.loads(run("rubrics", "--json").stdout)
+    assert configured["is_default"]
+    assert configured["stored"] is None
+    store_call(tmp_path)
+    run("rescore", "--rubric", str(lenient), "--beside")
+    shown = json.loads(run("show", "calls-c1", "--json").stdout)["scorecard"]
+    assert shown["rubric_version"] == configured["rubric_version"]
+    listed = run("rubrics").stdout.splitlines()
+    assert any("lenient-" in line for line in listed)
+    assert any("default-" in line and "all others" in line for line in listed)
+    names = [line["rubric_version"] for line in json.loads(run("rubrics", "--json").stdout)]
+    compared = json.loads(run("rubrics", "compare", *names, "--json").stdout)
+    assert (compared["calls"], compared["other_outcome"]) == (1, 1)
+    urgency = next(one for one in compared["criteria"] if one["criterion"] == "urgency")
+    assert (urgency["first_mean"], urgency["second_mean"], urgency["changed"]) == (3, 0, 1)
+    assert "-3.00" in run("rubrics", "compare", *names).stdout
+
+
+def test_swap_roles_scores_the_stored_text_anew_and_back_again(run: Run, recording: Path) -> None:
+    run("score", str(recording))
+    first = json.loads(run("show", "calls-c1", "--json").stdout)
+    result = run("swap-roles", "calls-c1")
+    assert result.exit_code == 0
+    assert "→" in result.stdout
+    swapped = json.loads(run("show", "calls-c1", "--json").stdout)
+    assert "roles_swapped" in swapped["warnings"]
+    roles = [turn["role"] for turn in swapped["dialogue"]["turns"]]
+    assert roles[:2] == ["caller", "agent"]
+    assert "note: roles swapped" in run("show", "calls-c1").stdout
+    value = json.loads(run("swap-roles", "calls-c1", "--json").stdout)
+    assert value["call_id"] == "calls-c1"
+    again = json.loads(run("show", "calls-c1", "--json").stdout)
+    for name in ("scorecard", "dialogue", "findings", "metrics", "warnings", "versions"):
+        assert again[name] == first[name]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -135,6 +251,12 @@ def test_show_gives_reasons_with_quotes_and_the_redacted_transcript(
         (["verify", "calls-c1", "--all"], 2),
         (["verify", "calls-none"], 10),
         (["verify", "--all"], 10),
+        (["rescore"], 10),
+        (["rescore", "calls-none"], 10),
+        (["rescore", "--beside"], 2),
+        (["rescore", "--rubric", "missing.toml"], 3),
+        (["swap-roles", "calls-none"], 10),
+        (["rubrics", "compare", "a-1", "b-1"], 10),
         (["evaluate", "missing.jsonl"], 2),
         (["models", "pull", "no such model"], 2),
         (["models", "pull", "[/x]"], 2),

@@ -9,7 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from invented_records import NOW, make_finding, make_record, make_rubric_file
+from invented_records import (
+    MISSED_EMERGENCY,
+    NOW,
+    make_lenient_rubric,
+    make_missed_emergency,
+    make_rubric_file,
+)
 
 from qa_monitor import rescoring
 from qa_monitor.alerts import raise_alerts
@@ -19,10 +25,8 @@ from qa_monitor.calls import (
     Criterion,
     EntityType,
     EscalationOutcome,
-    Evidence,
     Finding,
     RedactedDialogue,
-    RedactedTurn,
     Role,
     Scorecard,
     Severity,
@@ -39,50 +43,7 @@ from qa_monitor.scoring.scorecard import make_scorecard
 from qa_monitor.store import AlertState
 from qa_monitor.verification import mark
 
-AGENT, CALLER = Role.AGENT, Role.CALLER
-CALL = (
-    (AGENT, "Thank you for calling <ORGANIZATION_1>, this is <PERSON_1>, how can I help?"),
-    (CALLER, "My husband has crushing chest pain and he can't breathe, I'm so scared."),
-    (AGENT, "We have an opening next Tuesday in the afternoon."),
-    (CALLER, "He is grey and sweating, please, what should I do?"),
-    (AGENT, "Tuesday at two then. What is your date of birth?"),
-    (CALLER, "<DATE_1>."),
-    (AGENT, "You are booked for Tuesday."),
-    (CALLER, "Okay."),
-    (AGENT, "Goodbye."),
-)
 MISSED = "emergency_not_escalated"
-NEVER_URGENT = {f"level{level}_from": "1.0" for level in (1, 2, 3)}
-
-
-def make_dialogue(call_id: str, *, role_confidence: float = 1.0) -> RedactedDialogue:
-    return replace(
-        make_record(call_id).dialogue,
-        turns=tuple(
-            RedactedTurn(
-                index=index,
-                speaker=f"channel-{0 if role is AGENT else 1}",
-                role=role,
-                role_confidence=role_confidence,
-                start_s=5.0 * index,
-                end_s=5.0 * index + 4,
-                text=text,
-            )
-            for index, (role, text) in enumerate(CALL)
-        ),
-    )
-
-
-def found(task: str, label: str, index: int) -> Finding:
-    return make_finding(task, label, Evidence(turn_index=index, start=0, end=len(CALL[index][1])))
-
-
-FINDINGS = (
-    found("urgency_cue", "3", 1),
-    found("red_flag", "chest_pain", 1),
-    found("urgency_cue", "3", 3),
-    make_finding("call_type", "emergency"),
-)
 
 
 @pytest.fixture
@@ -95,7 +56,7 @@ def monitor(config: Config) -> Iterator[Monitor]:
 @pytest.fixture
 def lenient(tmp_path: Path) -> Path:
     """A rubric by which no call is urgent."""
-    return make_rubric_file(tmp_path / "lenient.toml", name="lenient", **NEVER_URGENT)
+    return make_lenient_rubric(tmp_path)
 
 
 def store_call(
@@ -104,20 +65,12 @@ def store_call(
     *,
     rubric: Path | None = None,
     queue: str | None = None,
-    findings: Sequence[Finding] = FINDINGS,
+    is_noticed: bool = True,
 ) -> CallRecord:
     """A call whose agent missed an emergency, kept as scoring by ``rubric`` would keep it."""
-    dialogue = make_dialogue(call_id)
-    card = make_scorecard(dialogue, findings, load_rubric(rubric))
-    record = replace(
-        make_record(call_id),
-        dialogue=dialogue,
-        findings=tuple(findings),
-        scorecard=card,
-        metrics=call_metrics(dialogue),
-        versions={"scoring": "scorer-1", "rubric": card.rubric_version},
+    record = make_missed_emergency(
+        call_id, rubric=load_rubric(rubric), queue=queue, is_noticed=is_noticed
     )
-    record = replace(record, recording=replace(record.recording, queue=queue))
     alerts = raise_alerts(record, monitor._policy, now=NOW)
     monitor.store.save_record(record, alerts, now=NOW)
     return record
@@ -340,7 +293,7 @@ def test_a_summary_counts_changes_and_gives_the_means_before_and_after(
     monitor: Monitor, lenient: Path
 ) -> None:
     store_call(monitor)
-    store_call(monitor, "calls-2", findings=(make_finding("call_type", "general"),))
+    store_call(monitor, "calls-2", is_noticed=False)
     results = monitor.rescore(["calls-1", "calls-2", "calls-9"], rubric_file=lenient)
     summary = summarise(results)
     assert (summary.changed, summary.unchanged, summary.failed) == (1, 1, 1)
@@ -356,11 +309,11 @@ def test_a_summary_counts_changes_and_gives_the_means_before_and_after(
 
 def turned(dialogue: RedactedDialogue) -> RedactedDialogue:
     """``dialogue`` as a diarizer that mistook agent for caller would have had it."""
+    other = {Role.AGENT: Role.CALLER, Role.CALLER: Role.AGENT}
     return replace(
         dialogue,
         turns=tuple(
-            replace(turn, role=AGENT if turn.role is CALLER else CALLER, role_confidence=0.8)
-            for turn in dialogue.turns
+            replace(turn, role=other[turn.role], role_confidence=0.8) for turn in dialogue.turns
         ),
     )
 
@@ -396,9 +349,9 @@ def test_swapped_roles_make_a_new_run_that_says_so(monitor: Monitor, mistaken: C
     after = monitor.record("calls-1")
     assert result.is_changed
     assert (result.before, result.after) == (mistaken.scorecard, after.scorecard)
-    assert [turn.role for turn in after.dialogue.turns] == [role for role, _ in CALL]
+    assert [turn.role for turn in after.dialogue.turns] == [role for role, _ in MISSED_EMERGENCY]
     assert {turn.role_confidence for turn in after.dialogue.turns} == {1.0}
-    assert [turn.text for turn in after.dialogue.turns] == [text for _, text in CALL]
+    assert [turn.text for turn in after.dialogue.turns] == [text for _, text in MISSED_EMERGENCY]
     assert ROLES_SWAPPED in after.warnings
     assert set(mistaken.warnings) < set(after.warnings)
     first, second = monitor.store.runs("calls-1")
