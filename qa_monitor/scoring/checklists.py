@@ -32,7 +32,7 @@ from qa_monitor.scoring.labels import (
 from qa_monitor.scoring.reasons import counted
 from qa_monitor.scoring.rubric import EVERY, Builtin, Question
 
-__all__ = ["answer_checklist", "whole_turn"]
+__all__ = ["answer_checklist", "turns_due", "whole_turn"]
 
 YES, NO = ChecklistAnswer.YES, ChecklistAnswer.NO
 UNSURE, NOT_APPLICABLE = ChecklistAnswer.UNSURE, ChecklistAnswer.NOT_APPLICABLE
@@ -74,6 +74,12 @@ _PERHAPS_THE_PATIENTS: Final = frozenset({EntityType.DATE, EntityType.OTHER_ID})
 
 _TELLS: Final = ("charge", "medicines")
 """Checklist labels of turns in which something of the patient is told in plain words."""
+
+_UNSURE_WHY: Final = {
+    "roles": "Unsure: it is not sure enough which of the speakers you are.",
+    "unheard": "Unsure: too much of the call could not be heard clearly.",
+    "type": "Unsure: it was not heard, but it is not sure that this call asks for it.",
+}
 
 _READ_BACK_REACH = 3
 _CERTAIN_ENOUGH = 2
@@ -127,13 +133,6 @@ def answer_checklist(
             )
         )
     return tuple(items)
-
-
-_UNSURE_WHY: Final = {
-    "roles": "Unsure: it is not sure enough which of the speakers you are.",
-    "unheard": "Unsure: too much of the call could not be heard clearly.",
-    "type": "Unsure: it was not heard, but it is not sure that this call asks for it.",
-}
 
 
 def _is_due(found: CallFindings, question: Question, level: int) -> bool:
@@ -191,11 +190,14 @@ def _where_due(found: CallFindings, question: Question) -> tuple[Evidence, ...]:
         return (whole_turn(turns[0]),)
     if question.due == "last":
         return (whole_turn(turns[-1]),)
-    before = found.dialogue.turns
-    callers = found.caller_turns()
-    answers = [turn for turn in turns if turn.index and before[turn.index - 1] in callers]
-    longest = max(answers, key=lambda turn: len(before[turn.index - 1].text), default=turns[0])
-    return (whole_turn(longest),)
+    return (whole_turn(next(iter(turns_due(found)), turns[0])),)
+
+
+def turns_due(found: CallFindings) -> list[RedactedTurn]:
+    """The agent's turns that follow something of the caller's, after the longest first."""
+    lengths = {turn.index: len(turn.text) for turn in found.caller_turns()}
+    answers = [turn for turn in found.agent_turns if turn.index - 1 in lengths]
+    return sorted(answers, key=lambda turn: -lengths[turn.index - 1])
 
 
 # --- questions that follow the order of the call -------------------------------------------------

@@ -22,7 +22,7 @@ from qa_monitor.calls import (
     ScoreStatus,
 )
 from qa_monitor.scoring import reasons
-from qa_monitor.scoring.checklists import answer_checklist, whole_turn
+from qa_monitor.scoring.checklists import answer_checklist, turns_due, whole_turn
 from qa_monitor.scoring.effects import Weighing, without_task
 from qa_monitor.scoring.features import CallFindings, Opportunity, sureness
 from qa_monitor.scoring.labels import (
@@ -51,7 +51,14 @@ __all__ = ["make_scorecard", "roles_are_certain"]
 _MOST_EVIDENCE = 8
 _SURE = 0.5
 _TELLING_POINTS = 0.1
-_ADVISED_BELOW = 4.0
+_ADVISED_BELOW = 4.5
+_ADVISED = {
+    1: ("same_day", "timed_callback", "red_flag_question", "safety_instruction"),
+    2: ("transfer_now", "red_flag_question", "safety_instruction", "asks_location", "commitment"),
+    3: ("emergency_number", "asks_location", "safety_instruction", "stays_on_line", "commitment"),
+}
+"""What an agent may be told to do next time, by the urgency of the call."""
+
 _ANSWER_REACH = 3
 _MOST_URGENT = 3
 
@@ -132,9 +139,7 @@ def make_scorecard(
     else:
         escalation, outcome, delay_s = _escalation(found, rubric, urgency)
     scores = (empathy, listening, urgency.score, escalation)
-    checklist = _checklist(
-        found, heard, rubric, urgency.level, call_type, is_certain_type=type_confidence
-    )
+    checklist = _checklist(found, heard, rubric, urgency.level, call_type, type_confidence)
     auto_failed = _auto_failed(checklist, escalation, outcome, urgency.level, rubric)
     review_reasons = _review_reasons(scores, urgency, heard, rubric, auto_failed)
     return Scorecard(
@@ -394,7 +399,8 @@ def _listening(found: CallFindings, rubric: Rubric, *, is_urgent: bool) -> Score
     places = _unique([*against, *shown] if points < 3 else [*shown, *against])
     if not places or (points < 3 and not against):
         # What is missing is shown where it was due: after what the caller said at most length.
-        places = _unique([*_where_due(found), *places])
+        due = sorted(turns_due(found)[:2], key=lambda turn: turn.index)
+        places = _unique([*map(whole_turn, due), *places])
     moved = _moved(weighing, (LISTENING, ESCALATION_ACTION, CHECKLIST))
     moments = points - weighing.points_of(
         CallFindings.listening(without_task(found, OPPORTUNITY, RESPONSE))
@@ -414,18 +420,6 @@ def _listening(found: CallFindings, rubric: Rubric, *, is_urgent: bool) -> Score
         evidence=places,
         shift=shift,
     )
-
-
-def _where_due(found: CallFindings) -> list[Evidence]:
-    """The agent's turns that follow what the caller said at most length."""
-    turns = found.dialogue.turns
-    due = [
-        turn
-        for turn in found.agent_turns
-        if turn.index > 0 and turns[turn.index - 1] in found.caller_turns()
-    ]
-    due.sort(key=lambda turn: -len(turns[turn.index - 1].text))
-    return [whole_turn(turn) for turn in sorted(due[:2], key=lambda turn: turn.index)]
 
 
 def _urgency(found: CallFindings, heard: _Heard, rubric: Rubric) -> _Urgency:
@@ -454,6 +448,7 @@ def _urgency(found: CallFindings, heard: _Heard, rubric: Rubric) -> _Urgency:
     bounds = (1.0, *probabilities, 0.0)
     distribution = [max(bounds[k] - bounds[k + 1], 0.0) for k in range(len(bounds) - 1)]
     low, high = central_interval(distribution, lowest=0)
+    # Effects are on the expected level: the level itself only ever moves by whole steps.
     weighing = Weighing(
         found,
         (RED_FLAG, URGENCY_CUE),
@@ -504,13 +499,12 @@ def _escalation(
     places = _unique(f.evidence for f in sorted(taken, key=lambda f: -sureness(f)))
     cues = [whole_turn(found.dialogue.turns[at]) for at in found.cue_turns()[:2]]
     answers = [] if action else [whole_turn(turn) for turn in _answers(found, cues)]
-    right = found.right_actions(level)
-    advised = () if action and outcome is EscalationOutcome.PROPERLY else _advisable(right)
+    advised = _ADVISED[level] if points < _ADVISED_BELOW else ()
     reason = reasons.escalation_reason(
         level,
         outcome,
         _moved(weighing, (ESCALATION_ACTION,)),
-        action=_right_label(found, action, right),
+        action=_right_label(found, action, found.right_actions(level)),
         delay_s=delay_s,
         advice=_advice(weighing, ESCALATION_ACTION, advised),
     )
@@ -523,18 +517,6 @@ def _escalation(
         certainty=urgency.probabilities[0],
     )
     return score, outcome, delay_s
-
-
-def _advisable(right: Sequence[str]) -> tuple[str, ...]:
-    """What an agent may be told to do next time: what is right, before what makes it safe."""
-    lesser = {"message_only", "minimises", "emergency_number", "transfer_now", "same_day"}
-    others = [
-        label
-        for label in LABELS[ESCALATION_ACTION]
-        if label not in lesser and label not in right and label != "timed_callback"
-    ]
-    # One of the right actions is named, the first: an emergency is not advised to be transferred.
-    return (right[0], *others)
 
 
 def _right_label(
@@ -586,8 +568,7 @@ def _checklist(
     rubric: Rubric,
     level: int,
     call_type: CallType | None,
-    *,
-    is_certain_type: float,
+    type_confidence: float,
 ) -> tuple[ChecklistItem, ...]:
     rules = rubric.not_applicable.checklist
     if call_type in rules.call_types or not _has_turns(
@@ -603,7 +584,7 @@ def _checklist(
         found,
         rubric.questions_for(call_type),
         level=level,
-        is_certain_type=is_certain_type >= rubric.settings.type_certain_from,
+        is_certain_type=type_confidence >= rubric.settings.type_certain_from,
         unsure_why=unsure_why,
     )
 
