@@ -627,8 +627,9 @@ def _fairness(scorer: Scorer, name: str, scored: Sequence[Scored]) -> Section:
 
 def _speed(options: argparse.Namespace) -> Section:
     """Turns a second of ``find`` on two cores, in a process of its own."""
-    say(f"speed: {_SPEED_TURNS:,} turns, {_SPEED_RUNS} times")
+    say(f"speed: {options.speed_turns:,} turns, {_SPEED_RUNS} times")
     command = [sys.executable, __file__, "--speed-alone", "--calls", str(options.calls)]
+    command += ["--speed-turns", str(options.speed_turns)]
     command += ["--model", str(options.model)] if options.model else []
     command += ["--beside", str(options.beside)] if options.beside else []
     measured = subprocess.run(
@@ -672,9 +673,9 @@ def _speed_alone(options: argparse.Namespace) -> dict[str, Any]:
              _written_calls(options.calls)]  # fmt: skip
     dialogues: list[RedactedDialogue] = []
     turns = 0
-    while turns < _SPEED_TURNS:
+    while turns < options.speed_turns:
         for asked in calls:
-            if turns < _SPEED_TURNS:
+            if turns < options.speed_turns:
                 dialogues.append(asked.dialogue)
                 turns += len(asked.dialogue.turns)
     scorers = {"product": _scorer(options.model)}
@@ -858,6 +859,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--out", type=Path, metavar="FILE", help="where the sheet goes")
     add("--judged", type=Path, metavar="FILE", help="a sheet that was judged")
+    add("--speed-turns", type=int, default=_SPEED_TURNS, help=argparse.SUPPRESS)
     add("--speed-alone", action="store_true", help=argparse.SUPPRESS)
     return parser
 
