@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_calls import EMERGENCY, ROUTINE, A, C, dialogue, finding
 
@@ -247,6 +247,7 @@ _some_findings = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(
     findings=_some_findings,
     level=st.integers(0, 3),
@@ -270,6 +271,7 @@ def test_any_findings_give_each_question_an_answer_with_places_in_the_call(
             assert item.evidence
 
 
+@settings(deadline=None)
 @given(findings=_some_findings)
 def test_what_is_asked_for_is_a_yes_whatever_else_was_found(findings: list[Finding]) -> None:
     more = finding("listening", "read_back", 6)

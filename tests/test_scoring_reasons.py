@@ -176,6 +176,7 @@ def test_there_are_words_for_all_that_an_agent_can_do_about_listening_and_urgenc
         assert all(is_phrased(label) for label in LABELS[task])
 
 
+@settings(deadline=None)
 @given(
     moments=st.lists(
         st.tuples(
@@ -204,6 +205,7 @@ _moved = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(
     moved=_moved,
     interruptions=st.integers(0, 20),
@@ -215,6 +217,7 @@ def test_listening_is_sayable_for_anything_that_moved_it(
     assert_is_sayable(listening_reason(moved, interruptions=interruptions, advice=advice))
 
 
+@settings(deadline=None)
 @given(
     level=st.integers(1, 3),
     outcome=st.sampled_from(EscalationOutcome),
@@ -236,6 +239,7 @@ def test_escalation_is_sayable_for_any_level_and_outcome(
     )
 
 
+@settings(deadline=None)
 @given(level=st.integers(0, 3), signs=st.integers(1, 20), is_likely=st.booleans())
 def test_urgency_is_sayable_for_any_level(level: int, signs: int, is_likely: bool) -> None:
     assert_is_sayable(urgency_reason(level, signs, is_likely=is_likely))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qa_monitor.calls import CallType
@@ -60,6 +60,7 @@ _numbers = st.floats(-60, 60)
 _thresholds = st.lists(_numbers, min_size=4, max_size=4, unique=True).map(sorted)
 
 
+@settings(deadline=None)
 @given(evidence=_numbers, thresholds=_thresholds)
 def test_the_five_probabilities_are_a_distribution(
     evidence: float, thresholds: list[float]
@@ -71,6 +72,7 @@ def test_the_five_probabilities_are_a_distribution(
     assert 1 <= mean_of(distribution, lowest=1) <= 5 + 1e-9
 
 
+@settings(deadline=None)
 @given(evidence=_numbers, more=st.floats(0, 20), thresholds=_thresholds)
 def test_more_evidence_never_lowers_mean_or_interval(
     evidence: float, more: float, thresholds: list[float]
@@ -84,6 +86,7 @@ def test_more_evidence_never_lowers_mean_or_interval(
         assert high >= low - 1e-6
 
 
+@settings(deadline=None)
 @given(evidence=_numbers, thresholds=_thresholds)
 def test_the_interval_is_on_the_scale_and_in_order(
     evidence: float, thresholds: list[float]
@@ -113,6 +116,7 @@ def test_confidence_is_the_probability_of_a_reader_within_one_point(
 
 
 @pytest.mark.parametrize("criterion", FEATURES)
+@settings(deadline=None)
 @given(data=st.data())
 def test_a_feature_moves_points_only_the_way_its_sign_says(
     criterion: str, data: st.DataObject
@@ -126,6 +130,7 @@ def test_a_feature_moves_points_only_the_way_its_sign_says(
     assert (after - before) * signs[name] >= -1e-9
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_more_signs_of_urgency_never_make_it_less_likely(data: st.DataObject) -> None:
     values = data.draw(st.fixed_dictionaries(dict.fromkeys(URGENCY_FEATURES, st.floats(0, 1))))
@@ -236,6 +241,7 @@ def test_a_file_that_is_not_toml_or_not_there_is_refused_with_its_name(tmp_path:
         load_rubric(tmp_path / "absent.toml")
 
 
+@settings(deadline=None)
 @given(
     junk=st.dictionaries(
         st.sampled_from(["name", "version", "weights", "points", "settings", "checklist", "x"]),

@@ -217,6 +217,7 @@ def test_an_answer_that_was_not_heard_is_not_held_against_the_agent() -> None:
     assert "answers" in score.reason
 
 
+@settings(deadline=None)
 @given(
     doubtful=st.sets(st.integers(0, 8)),
     labels=st.lists(
