@@ -64,11 +64,23 @@ METADATA_FIELDS = frozenset(
         "caller_number",
         "agent_channel",
         "source",
+        "hold_s",
+        "after_call_s",
+        "disposition_code",
+        "resolved",
+        "transferred",
     }
 )
 """The only fields read from call records; whatever else stands there is not taken in."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_ANSWERS: Mapping[str, bool] = {
+    **dict.fromkeys(("yes", "y", "true", "t", "1"), True),
+    **dict.fromkeys(("no", "n", "false", "f", "0"), False),
+}
+_DURATION = re.compile(r"(?:(?:(\d{1,2}):)?([0-5]?\d):)?(\d{1,6}(?:\.\d{1,6})?)", re.ASCII)
+_LONGEST_S = 86_400.0
+_CALLER_DIGITS = 7
 _CHANNELS: Mapping[str, int | None] = {"left": 0, "right": 1, "0": 0, "1": 1, "auto": None}
 
 
@@ -114,6 +126,11 @@ class Intake:
     started_at: datetime | None
     caller_key: str | None = field(repr=False)
     agent_channel: int | None
+    hold_s: float | None = None
+    after_call_s: float | None = None
+    disposition_code: str | None = None
+    resolved: bool | None = None
+    transferred: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -379,6 +396,11 @@ def _take_one(
             started_at=_started_at(fields, rules),
             caller_key=_caller_key(fields, rules),
             agent_channel=_agent_channel(fields, source_rules),
+            hold_s=_seconds(fields, "hold_s"),
+            after_call_s=_seconds(fields, "after_call_s"),
+            disposition_code=_id_field(fields, "disposition_code"),
+            resolved=_answer(fields, "resolved"),
+            transferred=_answer(fields, "transferred"),
         )
     except ConfigError:
         raise
@@ -473,10 +495,35 @@ def _zone(name: str) -> ZoneInfo:
 
 def _caller_key(fields: Mapping[str, str], rules: IntakeRules) -> str | None:
     digits = re.sub(r"\D", "", fields.get("caller_number", ""))
-    if not digits:
+    if len(digits) < _CALLER_DIGITS or len(set(digits[-10:])) == 1:
+        # Extensions, and the zeros that stand for a withheld number, belong to many callers.
         return None
     # The last ten digits: the same line with and without its country code is the same caller.
     return hmac.new(rules.caller_secret, digits[-10:].encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def _seconds(fields: Mapping[str, str], name: str) -> float | None:
+    value = fields.get(name)
+    if value is None:
+        return None
+    match = _DURATION.fullmatch(value)
+    if match is not None:
+        hours, minutes, seconds = match.groups()
+        total = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+        if total <= _LONGEST_S and (minutes is None or float(seconds) < 60):
+            return total
+    raise MetadataError(
+        f"the field {name} must be seconds, or a time as 1:35 or 0:01:35, of a day at most."
+    )
+
+
+def _answer(fields: Mapping[str, str], name: str) -> bool | None:
+    value = fields.get(name)
+    if value is None:
+        return None
+    if value.lower() not in _ANSWERS:
+        raise MetadataError(f"the field {name} must be yes or no.")
+    return _ANSWERS[value.lower()]
 
 
 def _agent_channel(fields: Mapping[str, str], source_rules: SourceRules) -> int | None:

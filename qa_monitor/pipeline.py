@@ -390,6 +390,11 @@ def _recording(intake: Intake, audio: DecodedAudio) -> Recording:
         duration_s=audio.duration_s,
         channels=audio.channels,
         caller_key=intake.caller_key,
+        hold_s=intake.hold_s,
+        after_call_s=intake.after_call_s,
+        disposition_code=intake.disposition_code,
+        resolved=intake.resolved,
+        transferred=intake.transferred,
     )
 
 
@@ -615,6 +620,11 @@ def _look_up(intake: Intake, store: Store, *, again: bool) -> Intake | Outcome:
         started_at=intake.started_at,
         interaction_id=intake.interaction_id,
         caller_key=intake.caller_key,
+        hold_s=intake.hold_s,
+        after_call_s=intake.after_call_s,
+        disposition_code=intake.disposition_code,
+        resolved=intake.resolved,
+        transferred=intake.transferred,
     )
     return Outcome(position=intake.position, call_id=intake.call_id, status="present")
 

@@ -231,6 +231,14 @@ def test_an_empty_file_is_refused_and_the_rest_goes_on(tmp_path: Path) -> None:
         ({"call_id": "../../etc"}, "call_id"),
         ({"queue": "a b"}, "queue"),
         ({"source": "a/b"}, "source"),
+        ({"hold_s": "a while"}, "hold_s"),
+        ({"hold_s": "-1"}, "hold_s"),
+        ({"hold_s": "1:75"}, "hold_s"),
+        ({"after_call_s": "nan"}, "after_call_s"),
+        ({"after_call_s": "100000"}, "after_call_s"),
+        ({"disposition_code": "told Maria"}, "disposition_code"),
+        ({"resolved": "mostly"}, "resolved"),
+        ({"transferred": "to Maria"}, "transferred"),
     ],
 )
 def test_impossible_metadata_refuses_its_recording(
@@ -242,6 +250,57 @@ def test_impossible_metadata_refuses_its_recording(
     assert isinstance(refusal.error, MetadataError)
     assert said in refusal.error.message
     assert refusal.source == "calls"
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [("95", 95), (95.5, 95.5), ("1:35", 95), ("0:01:35", 95), ("01:00:00", 3600), (0, 0)],
+)
+def test_hold_and_after_call_work_are_seconds_or_times(
+    tmp_path: Path, said: object, seconds: float
+) -> None:
+    path = recording(tmp_path / "a.wav")
+    path.with_suffix(".json").write_text(json.dumps({"hold_s": said, "after_call_s": said}))
+    intake = taken(path)
+    assert (intake.hold_s, intake.after_call_s) == (seconds, seconds)
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("yes", True),
+        ("Y", True),
+        (True, True),
+        (1, True),
+        ("no", False),
+        (False, False),
+        (0, False),
+    ],
+)
+def test_what_became_of_a_call_is_read_as_yes_or_no(
+    tmp_path: Path, said: object, answer: bool
+) -> None:
+    path = recording(tmp_path / "a.wav")
+    fields = {"resolved": said, "transferred": said, "disposition_code": "D-17"}
+    path.with_suffix(".json").write_text(json.dumps(fields))
+    intake = taken(path)
+    assert (intake.resolved, intake.transferred) == (answer, answer)
+    assert intake.disposition_code == "D-17"
+
+
+def test_what_a_call_record_does_not_say_is_not_known(tmp_path: Path) -> None:
+    path = recording(tmp_path / "a.wav")
+    path.with_suffix(".json").write_text(json.dumps({"resolved": "", "hold_s": None}))
+    intake = taken(path)
+    assert (intake.resolved, intake.transferred, intake.disposition_code) == (None, None, None)
+    assert (intake.hold_s, intake.after_call_s) == (None, None)
+
+
+@pytest.mark.parametrize("number", ["anonymous", "0000000000", "+1 000 000 0000", "ext. 4417"])
+def test_a_number_that_many_callers_share_is_nobodys(tmp_path: Path, number: str) -> None:
+    path = recording(tmp_path / "a.wav")
+    path.with_suffix(".json").write_text(json.dumps({"caller_number": number}))
+    assert taken(path).caller_key is None
 
 
 @pytest.mark.parametrize(
@@ -335,8 +394,9 @@ def test_a_time_zone_that_does_not_exist_is_a_configuration_error(tmp_path: Path
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(
-        st.sampled_from(["agent_id", "queue", "direction", "started_at", "call_id", "other"]),
-        st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20),
+        st.sampled_from("agent_id queue direction started_at call_id hold_s other".split()),
+        st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
+        | st.sampled_from(["1:35", "99:59:59", "24:00:00", "1:2:3:4", "\u0663", "1e3", "5.", ":5"]),
     )
 )
 def test_any_call_record_is_taken_in_or_refused_with_a_message(
@@ -352,5 +412,6 @@ def test_any_call_record_is_taken_in_or_refused_with_a_message(
     if isinstance(result, Intake):
         assert re.fullmatch(r"calls-[A-Za-z0-9._-]+", result.call_id)
         assert result.started_at is None or result.started_at.astimezone(UTC)
+        assert result.hold_s is None or 0 <= result.hold_s <= 86_400
     else:
         assert isinstance(result.error, MetadataError)

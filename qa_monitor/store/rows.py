@@ -90,6 +90,11 @@ _RECORDING_FIELDS = (
     "duration_s",
     "channels",
     "caller_key",
+    "hold_s",
+    "after_call_s",
+    "disposition_code",
+    "resolved",
+    "transferred",
 )
 
 

@@ -20,6 +20,7 @@ from sqlalchemy.engine import make_url
 from qa_monitor.calls import (
     Alert,
     CallRecord,
+    Contacts,
     Criterion,
     Direction,
     EscalationOutcome,
@@ -30,6 +31,7 @@ from qa_monitor.calls import (
     Severity,
 )
 from qa_monitor.errors import NotFoundError, QAMonitorError, StoreError, UsageError
+from qa_monitor.store.contacts import contacts_of, contacts_of_chosen
 from qa_monitor.store.database import (
     DATABASE_ERRORS,
     explain,
@@ -448,6 +450,11 @@ class Store:
         started_at: datetime | None,
         interaction_id: str | None,
         caller_key: str | None,
+        hold_s: float | None = None,
+        after_call_s: float | None = None,
+        disposition_code: str | None = None,
+        resolved: bool | None = None,
+        transferred: bool | None = None,
     ) -> None:
         """Put these in place of what is stored of the call; nothing is scored again.
 
@@ -461,6 +468,11 @@ class Store:
             "started_at": started_at,
             "interaction_id": interaction_id,
             "caller_key": caller_key,
+            "hold_s": hold_s,
+            "after_call_s": after_call_s,
+            "disposition_code": disposition_code,
+            "resolved": resolved,
+            "transferred": transferred,
         }
         corrected = {name: value for name, value in said.items() if value is not None}
         own = calls.c.call_id == call_id
@@ -714,6 +726,35 @@ class Store:
         """The agents with scored calls, in alphabetical order."""
         query = select(calls.c.agent_id).where(calls.c.agent_id.is_not(None)).distinct()
         return self._read(lambda c: tuple(sorted(c.scalars(query))))
+
+    # --- callers ---------------------------------------------------------------------------------
+
+    def contacts_of(self, recording: Recording, *, within: timedelta, now: datetime) -> Contacts:
+        """What the same caller's other calls ``within`` before and after tell of ``recording``.
+
+        It need not be stored yet. What came in after the newest stored call is not known, so a
+        window is open until both that and ``now`` have passed it.
+        """
+        return self._read(
+            lambda c: contacts_of(c, recording, within=within, now=now), recording.call_id
+        )
+
+    def contacts(
+        self,
+        *,
+        within: timedelta,
+        now: datetime,
+        agent_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Mapping[str, Contacts]:
+        """The same by call id, for the calls that ``records`` would choose, in one query."""
+        chosen = _chosen(agent_id, since, until)
+        return self._read(
+            lambda c: contacts_of_chosen(
+                c, chosen, since=since, until=until, within=within, now=now
+            )
+        )
 
     # --- rubrics ---------------------------------------------------------------------------------
 

@@ -57,7 +57,7 @@ __all__ = [
     "transcripts",
 ]
 
-HEAD_REVISION = "0002"
+HEAD_REVISION = "0003"
 """The newest migration; known here so that opening a current database need not load Alembic."""
 
 
@@ -107,11 +107,17 @@ calls = Table(
     Column("duration_s", Double, nullable=False),
     Column("channels", Integer, nullable=False),
     Column("caller_key", Text),
+    Column("hold_s", Double),
+    Column("after_call_s", Double),
+    Column("disposition_code", Text),
+    Column("resolved", Boolean),
+    Column("transferred", Boolean),
     Column("first_scored_at", UtcDateTime, nullable=False),
     # No foreign key: calls and runs would need each other to exist first.
     Column("latest_run_id", Integer, index=True),
     Index(None, "agent_id", "started_at"),
     Index(None, "interaction_id"),
+    Index(None, "caller_key", "started_at"),
 )
 
 
