@@ -1,69 +1,111 @@
 """The red-flag file, and the rules that tell an emergency from words that only sound like one.
 
-The file lists patterns by flag. A match counts when it is present: not negated, not of the past,
-not hypothetical, not an idiom. The way follows ConText (Harkema, Dowling, Thornblade & Chapman
-2009): words that qualify reach from where they stand to the end of their clause. Third persons'
-emergencies count. An agent's question about a flag counts when the caller says yes to it.
+The file lists patterns by flag and, by kind, the words of context that make a match something else
+than an emergency of now. The way follows NegEx (Chapman, Bridewell, Hanbury, Cooper & Buchanan
+2001) and ConText (Harkema, Dowling, Thornblade & Chapman 2009): a word of context reaches a few
+words forward or back, never over the end of its sentence nor over a word that begins a new thought;
+words that only look like context ("no longer") are masked first. Beyond them, a caller's yes or no
+takes up what the agent asked. A third person's emergency of now counts.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from importlib.resources import files
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
-from qa_monitor.calls import Evidence, RedactedDialogue, RedactedTurn
+from qa_monitor.calls import Evidence, RedactedDialogue, RedactedTurn, Role
 from qa_monitor.errors import ConfigError
 from qa_monitor.scoring.labels import AGENT_ROLES, LABELS, RED_FLAG
 
-__all__ = ["FlagMatch", "RedFlags", "pattern_regex"]
+__all__ = ["FlagMatch", "FlagStatus", "RedFlags"]
 
 _GAP_WORDS = 4
-_BETWEEN = r"[^\w.?!;<>]+"
-_SENTENCE_END = re.compile(r"[.?!;]+(?=\s|$)|\s[–—-]+\s")
-_WORD = re.compile(r"[\w'<>]+")
-_NEGATION_REACH = 7
-_AFTER_REACH = 3
-_YES_REACH = 3
+_BEFORE_REACH = 9
+_JUST_BEFORE_REACH = 3
+_AFTER_REACH = 6
+_NEAR_REACH = 15
+_ANSWER_WORDS = 4
+_QUESTION_WORDS = 30
+_MATCHES_A_PATTERN = 4
+
+
+class FlagStatus(StrEnum):
+    """What the words around a match make of it; only ``PRESENT`` is an emergency."""
+
+    PRESENT = "present"
+    NEGATED = "negated"
+    HISTORICAL = "historical"
+    HYPOTHETICAL = "hypothetical"
+    IDIOM = "idiom"
+    TOPIC = "topic"
+    RESOLVED = "resolved"
+    MINOR = "minor"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlagMatch:
-    """A red flag that is present: its code, the level it means by itself, and where it was said.
+    """Words of a red flag: its code, the level they mean by themselves, and where they were said.
 
-    ``is_answer`` tells that it was the agent's word and the caller's yes.
+    ``is_answer`` tells that they were the agent's words and the evidence is the caller's answer.
     """
 
     code: str
     level: int
     evidence: Evidence
     is_answer: bool = False
+    status: FlagStatus = FlagStatus.PRESENT
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    regex: re.Pattern[str]
+    anchors: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Flag:
     code: str
     level: int
-    patterns: tuple[re.Pattern[str], ...]
-    needs: re.Pattern[str] | None
+    patterns: tuple[_Pattern, ...]
+    needs: tuple[_Pattern, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    negation: re.Pattern[str]
-    not_a_negation: re.Pattern[str]
-    negation_after: re.Pattern[str]
-    history: re.Pattern[str]
-    present: re.Pattern[str]
-    hypothetical: re.Pattern[str]
-    idiom: re.Pattern[str]
-    ends: re.Pattern[str]
-    yes: re.Pattern[str]
-    no: re.Pattern[str]
+    """The words of one kind of context; ``None`` where the file names none."""
+
+    status: FlagStatus
+    before: re.Pattern[str] | None
+    just_before: re.Pattern[str] | None
+    after: re.Pattern[str] | None
+    near: re.Pattern[str] | None
+    over: re.Pattern[str] | None
+    mask: re.Pattern[str] | None
+    unless: re.Pattern[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """A turn in the words of the patterns: ``text`` is words and marks between single spaces.
+
+    ``places[i]`` says where the i-th of them stood in the turn; ``starts[i]`` where in ``text``.
+    """
+
+    text: str
+    starts: tuple[int, ...]
+    places: tuple[tuple[int, int], ...]
+
+    def place(self, start: int, end: int) -> tuple[int, int]:
+        """Offsets into the turn of the words in ``text[start:end]``."""
+        inside = [i for i, at in enumerate(self.starts) if start <= at < end]
+        return self.places[inside[0]][0], max(self.places[i][1] for i in inside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +114,14 @@ class _Heard:
 
     needs: set[int] = field(default_factory=set)
     waiting: dict[int, list[FlagMatch]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the agent's last questions asked about: the last one's flags, and those of all."""
+
+    last: tuple[int, ...] = ()
+    any: tuple[int, ...] = ()
 
 
 class RedFlags:
@@ -88,40 +138,70 @@ class RedFlags:
                 text = (files("qa_monitor.scoring") / "red_flags.toml").read_text("utf-8")
             else:
                 text = path.read_text("utf-8")
-            content = tomllib.loads(text)
-            self.version = str(content["version"])
-            self._context = _Context(
-                **{
-                    name: _any_of(content["context"][name])
-                    for name in _Context.__dataclass_fields__
-                }
-            )
-            self._flags = tuple(_flag(entry) for entry in content["flag"])
+            self._load(tomllib.loads(text))
         except OSError as error:
             problem = error.strerror or "unreadable"
-        except (KeyError, TypeError, ValueError, re.error) as error:
+        except KeyError as error:
+            problem = f"{error} is missing"
+        except (AttributeError, TypeError, ValueError, re.error) as error:
             problem = str(error)
         if problem is not None:
             raise ConfigError(f"{source} is wrong: {problem}. Correct it, or remove the setting.")
+
+    def _load(self, content: Mapping[str, Any]) -> None:
+        self.version = str(content["version"])
+        self._words = _Words(content.get("same", {}), content.get("fillers", ()))
+        lists = _lists(content.get("lists", {}))
+        compiler = _Compiler(self._words, lists)
+        context = content["context"]
+        self._ends = compiler.any_of(context["ends"])
+        self._yes = compiler.any_of(context["yes"])
+        self._no = compiler.any_of(context["no"])
+        self._question = compiler.any_of(context["question"])
+        self._contexts = tuple(
+            _context(FlagStatus(name), table, compiler)
+            for name, table in context.items()
+            if isinstance(table, dict)
+        )
+        self._negates = next(
+            (c.just_before for c in self._contexts if c.status is FlagStatus.NEGATED), None
+        )
+        self._flags = tuple(_flag(entry, compiler) for entry in content["flag"])
+        self._by_anchor: dict[str, list[tuple[int, int]]] = {}
+        for number, flag in enumerate(self._flags):
+            for rank, pattern in enumerate(flag.patterns):
+                for anchor in pattern.anchors:
+                    self._by_anchor.setdefault(anchor, []).append((number, rank))
+        self._star_lengths = {len(anchor) - 1 for anchor in self._by_anchor if anchor[-1] == "*"}
 
     def find(self, dialogue: RedactedDialogue) -> tuple[FlagMatch, ...]:
         """The flags that are present, in the order in which they became known.
 
         What is found up to a turn does not depend on later turns.
         """
+        return tuple(m for m in self.find_all(dialogue) if m.status is FlagStatus.PRESENT)
+
+    def find_all(self, dialogue: RedactedDialogue) -> tuple[FlagMatch, ...]:
+        """As ``find``, with those that are not present and what they are instead.
+
+        Of one flag and level a turn has at most one match of each status.
+        """
         found: list[FlagMatch] = []
         heard = _Heard()
-        asked: list[tuple[_Flag, int]] = []
+        asked = _Asked()
         for turn in dialogue.turns:
-            text = _fold(turn.text)
-            if turn.role in AGENT_ROLES:
-                asked = self._asked(text)
+            if turn.role is Role.SYSTEM:
                 continue
-            self._note_needs(text, heard)
-            matches = [*self._said(turn, text), *self._answered(turn, text, asked)]
-            asked = []
+            plain = self._words.plain(turn.text)
+            if turn.role in AGENT_ROLES:
+                asked = self._asked(plain)
+                continue
+            self._note_needs(plain, heard)
+            said = list(self._said(turn, plain))
+            matches = [*said, *self._answered(turn, plain, asked, {number for number, _ in said})]
+            asked = _Asked()
             for number, match in matches:
-                if self._flags[number].needs is not None and number not in heard.needs:
+                if self._flags[number].needs and number not in heard.needs:
                     heard.waiting.setdefault(number, []).append(match)
                 else:
                     found.append(match)
@@ -129,128 +209,294 @@ class RedFlags:
                 found += heard.waiting.pop(number)
         return tuple(_without_repeats(found))
 
-    def _note_needs(self, text: str, heard: _Heard) -> None:
+    def _note_needs(self, plain: _Plain, heard: _Heard) -> None:
         for number, flag in enumerate(self._flags):
-            if flag.needs is not None and flag.needs.search(text):
+            if number not in heard.needs and any(p.regex.search(plain.text) for p in flag.needs):
                 heard.needs.add(number)
 
-    def _said(self, turn: RedactedTurn, text: str) -> Iterator[tuple[int, FlagMatch]]:
-        for number, flag in enumerate(self._flags):
-            for pattern in flag.patterns:
-                match = next((m for m in pattern.finditer(text) if self._is_present(text, m)), None)
-                if match is not None:
-                    yield (
-                        number,
-                        FlagMatch(
-                            code=flag.code,
-                            level=flag.level,
-                            evidence=Evidence(
-                                turn_index=turn.index, start=match.start(), end=match.end()
-                            ),
-                        ),
-                    )
-                    break
+    def _said(self, turn: RedactedTurn, plain: _Plain) -> Iterator[tuple[int, FlagMatch]]:
+        for number, match in self._matches(plain):
+            start, end = plain.place(match.start(), match.end())
+            flag = self._flags[number]
+            yield (
+                number,
+                FlagMatch(
+                    code=flag.code,
+                    level=flag.level,
+                    evidence=Evidence(turn_index=turn.index, start=start, end=end),
+                    status=self._status(plain.text, match),
+                ),
+            )
 
-    def _asked(self, text: str) -> list[tuple[_Flag, int]]:
-        """The flags that the last question of an agent's turn asks about."""
+    def _matches(self, plain: _Plain) -> Iterator[tuple[int, re.Match[str]]]:
+        """The flags, by number, whose patterns match, in the order of the file."""
+        anchors: set[str] = set()
+        for word in set(plain.text.split()):
+            anchors.add(word)
+            anchors.update(word[:length] + "*" for length in self._star_lengths)
+        named = anchors & self._by_anchor.keys()
+        candidates = {place for anchor in named for place in self._by_anchor[anchor]}
+        for number, rank in sorted(candidates):
+            regex = self._flags[number].patterns[rank].regex
+            for match in islice(regex.finditer(plain.text), _MATCHES_A_PATTERN):
+                yield number, match
+
+    # --- questions and answers -------------------------------------------------------------------
+
+    def _asked(self, plain: _Plain) -> _Asked:
+        """The flags that the questions at the end of an agent's turn ask about."""
+        text = plain.text
         if "?" in text:
-            text = text[: text.rindex("?")]
-            text = text[max(text.rfind("."), text.rfind("!"), text.rfind("?")) + 1 :]
-        elif not re.search(r"\b(is|are|do|does|did|any|have|has|can|feel\w*)\b", text):
-            return []
-        return [
-            (flag, number)
-            for number, flag in enumerate(self._flags)
-            if any(pattern.search(text) for pattern in flag.patterns)
-        ]
+            begins = _questions_start(text)
+            ends = text.rindex("?")
+        else:
+            begins = _last_words_start(text, _QUESTION_WORDS)
+            question = self._question.search(text, begins)
+            if question is None:
+                return _Asked()
+            begins, ends = question.start(), len(text)
+        last = max(text.rfind(mark, begins, ends) for mark in "?|")
+        flags: dict[int, bool] = {}
+        for number, match in self._matches(plain):
+            inside = begins <= match.start() and match.end() <= ends
+            if inside and self._status(text, match) is FlagStatus.PRESENT:
+                flags[number] = flags.get(number, False) or match.start() > last
+        return _Asked(tuple(number for number, is_last in flags.items() if is_last), tuple(flags))
 
     def _answered(
-        self, turn: RedactedTurn, text: str, asked: Sequence[tuple[_Flag, int]]
+        self, turn: RedactedTurn, plain: _Plain, asked: _Asked, said: set[int]
     ) -> Iterator[tuple[int, FlagMatch]]:
-        if not asked or not text.strip():
+        """The flags that the agent asked about, present or negated as the caller answers."""
+        if not asked.any or not plain.text:
             return
-        opening = [match for match, _ in zip(_WORD.finditer(text), range(_YES_REACH), strict=False)]
-        if not opening:
+        head = " ".join(_sentence_head(plain.text).split()[:_ANSWER_WORDS])
+        yes, no = self._yes.search(head), self._no.search(head)
+        if no is not None and (yes is None or no.start() <= yes.start()):
+            numbers, status = asked.any, FlagStatus.NEGATED
+        elif yes is not None and yes.start() == 0 and no is None:
+            numbers, status = asked.last, FlagStatus.PRESENT
+            codes = {self._flags[number].code for number in numbers}
+            # A yes to several questions at once says little when more words say which.
+            if len(codes) > 1 and len(plain.text.split()) > _ANSWER_WORDS:
+                return
+        else:
             return
-        head = text[opening[0].start() : opening[-1].end()]
-        yes, no = self._context.yes.search(head), self._context.no.search(head)
-        if yes is None or (no is not None and no.start() <= yes.start()) or "but no" in text:
-            return
-        if re.search(r"\b(no|not|don't|doesn't|none|isn't|ain't)\b", text[: len(head) + 12]):
-            return
-        for flag, number in asked:
+        for number in numbers:
+            if number in said:
+                continue
+            flag = self._flags[number]
             yield (
                 number,
                 FlagMatch(
                     code=flag.code,
                     level=flag.level,
                     evidence=Evidence(
-                        turn_index=turn.index, start=opening[0].start(), end=len(turn.text.rstrip())
+                        turn_index=turn.index,
+                        start=plain.places[0][0],
+                        end=max(end for _, end in plain.places),
                     ),
                     is_answer=True,
+                    status=status,
                 ),
             )
 
-    def _is_present(self, text: str, match: re.Match[str]) -> bool:
-        context = self._context
-        start, end = _sentence(text, match)
-        sentence = text[start:end]
-        if any(
-            idiom.start() < match.end() - start and idiom.end() > match.start() - start
-            for idiom in context.idiom.finditer(sentence)
-        ):
-            return False
-        before = self._reach_before(text[start : match.start()])
-        if context.hypothetical.search(before):
-            return False
-        near = " ".join(before.split()[-_NEGATION_REACH:])
-        if context.negation.search(context.not_a_negation.sub(" ", near)):
-            return False
-        after = text[match.end() : end]
-        tail = " ".join(after.split()[:_AFTER_REACH])
-        if re.match(r"\W*(?:" + context.negation_after.pattern + r")\W*$", tail):
-            return False
-        is_past = context.history.search(sentence) is not None
-        return not is_past or context.present.search(sentence) is not None
+    # --- context ---------------------------------------------------------------------------------
 
-    def _reach_before(self, before: str) -> str:
-        """The part of ``before`` whose qualifying words still reach what follows it."""
-        ends = list(self._context.ends.finditer(before))
+    def _status(self, text: str, match: re.Match[str]) -> FlagStatus:
+        start = max(text.rfind(mark, 0, match.start()) for mark in "|?") + 1
+        ends = [at for mark in "|?" if (at := text.find(mark, match.end())) >= 0]
+        end = min(ends, default=len(text))
+        clause = self._before(text[start : match.start()])
+        before = _last_words(clause, _BEFORE_REACH)
+        just_before = _last_words(clause, _JUST_BEFORE_REACH)
+        after = self._after(text[match.end() : end])
+        near_start = start + _last_words_start(text[start : match.start()], _NEAR_REACH)
+        near_end = match.end() + _first_words_end(text[match.end() : end], _NEAR_REACH)
+        near = text[near_start:near_end]
+        for context in self._contexts:
+            if context.over is not None and any(
+                _touches(other, match) for other in context.over.finditer(text, start, end)
+            ):
+                return context.status
+            if context.unless is not None and context.unless.search(near):
+                continue
+            if (
+                _search(context.before, _masked(before, context))
+                or _search(context.just_before, _masked(just_before, context))
+                or _search(context.after, after)
+                or _search(context.near, near)
+            ):
+                return context.status
+        if self._negates is not None and any(
+            gap and self._negates.search(gap) for gap in match.groups()
+        ):
+            return FlagStatus.NEGATED
+        return FlagStatus.PRESENT
+
+    def _before(self, before: str) -> str:
+        """The part of ``before`` whose words still reach what follows it."""
+        ends = list(self._ends.finditer(before))
         return before[ends[-1].start() :] if ends else before
 
+    def _after(self, after: str) -> str:
+        """The part of ``after`` whose words reach back to what comes before it."""
+        end = self._ends.search(after)
+        text = after[: end.start()] if end else after
+        return text[: _first_words_end(text, _AFTER_REACH)]
 
-def _sentence(text: str, match: re.Match[str]) -> tuple[int, int]:
-    start, end = 0, len(text)
-    for mark in _SENTENCE_END.finditer(text):
-        if mark.end() <= match.start():
-            start = mark.end()
-        elif mark.start() >= match.end():
-            end = mark.start()
-            break
-    return start, end
+
+def _touches(other: re.Match[str], match: re.Match[str]) -> bool:
+    """Whether ``other`` overlaps words of the pattern of ``match``, not only those of a gap."""
+    if other.end() <= match.start() or match.end() <= other.start():
+        return False
+    gaps = (match.span(group) for group in range(1, match.re.groups + 1))
+    return not any(start <= other.start() and other.end() <= end for start, end in gaps)
+
+
+def _search(pattern: re.Pattern[str] | None, text: str) -> bool:
+    return pattern is not None and pattern.search(text) is not None
+
+
+def _masked(text: str, context: _Context) -> str:
+    return text if context.mask is None else context.mask.sub("...", text)
+
+
+def _last_words_start(text: str, count: int) -> int:
+    words = list(re.finditer(r"\S+", text))
+    return words[-count].start() if len(words) >= count else 0
+
+
+def _last_words(text: str, count: int) -> str:
+    return text[_last_words_start(text, count) :].strip()
+
+
+def _first_words_end(text: str, count: int) -> int:
+    words = list(re.finditer(r"\S+", text))
+    return words[count - 1].end() if len(words) >= count else len(text)
+
+
+def _sentence_head(text: str) -> str:
+    return re.split(r" [|?]", text, maxsplit=1)[0]
+
+
+def _questions_start(text: str) -> int:
+    """Where the run of questions begins that ends with the last one of ``text``."""
+    begins = text.rindex("?")
+    while True:
+        before = max(text.rfind(mark, 0, begins) for mark in "?|")
+        if before < 0:
+            return 0
+        begins = before
+        if text[before] == "|":
+            return before + 1
 
 
 def _without_repeats(matches: Sequence[FlagMatch]) -> Iterator[FlagMatch]:
-    seen: set[tuple[str, int, int]] = set()
+    seen: set[tuple[str, int, int, FlagStatus]] = set()
     for match in matches:
-        key = (match.code, match.level, match.evidence.turn_index)
+        key = (match.code, match.level, match.evidence.turn_index, match.status)
         if key not in seen:
             seen.add(key)
             yield match
 
 
-def _fold(text: str) -> str:
-    """``text`` in lower case with typewriter apostrophes, of the same length."""
-    lowered = text.lower()
-    if len(lowered) != len(text):
-        lowered = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
-    return lowered.replace("’", "'")
+# --- words ---------------------------------------------------------------------------------------
+
+_TOKEN = re.compile(
+    r"<[A-Za-z_]+?(?:_\d+)?>"
+    r"|\d+(?:[.:]\d+)*"
+    r"|[^\W\d_]+(?:['’][^\W\d_]+)*['’]?"
+    r"|[.?!;…|]+|[,:()–—-]"
+)
+_PAUSE, _STOP, _ASKS = ",", "|", "?"
+_MARKS = frozenset({_PAUSE, _STOP, _ASKS})
+
+
+class _Words:
+    """Brings text into the words of the patterns, after the file's ``same`` and ``fillers``."""
+
+    def __init__(self, same: Mapping[str, Sequence[str]], fillers: Sequence[str]) -> None:
+        self._forms: dict[str, list[tuple[tuple[str, ...], str | None]]] = {}
+        forms = [(other, word) for word, others in same.items() for other in others]
+        for form, word in [*forms, *((filler, None) for filler in fillers)]:
+            words = tuple(token for token, _ in _tokens(form))
+            if not words:
+                raise ValueError("an entry of `same` or `fillers` is empty")
+            self._forms.setdefault(words[0], []).append((words, word))
+        for choices in self._forms.values():
+            choices.sort(key=lambda choice: -len(choice[0]))
+
+    def plain(self, text: str) -> _Plain:
+        """``text`` in plain words, without fillers and repeated words."""
+        words: list[str] = []
+        places: list[tuple[int, int]] = []
+        for word, start, end in self._canonical(list(_tokens(text))):
+            if words and words[-1] == word:
+                places[-1] = (places[-1][0], end)
+            else:
+                words.append(word)
+                places.append((start, end))
+        starts = [0]
+        for word in words:
+            starts.append(starts[-1] + len(word) + 1)
+        return _Plain(" ".join(words), tuple(starts[: len(words)]), tuple(places))
+
+    def phrase(self, text: str) -> list[str]:
+        """The plain words of a phrase of the file; a word may end with a star."""
+        words: list[str] = []
+        for has_star, run in groupby(text.split(), lambda word: "*" in word):
+            if has_star:
+                words += run
+            else:
+                words += (word for word, _, _ in self._canonical(list(_tokens(" ".join(run)))))
+        if not words or any("*" in word[:-1] for word in words):
+            raise ValueError(f"{text!r} has no words, or a star that does not end its word")
+        return words
+
+    def _canonical(
+        self, tokens: Sequence[tuple[str, tuple[int, int]]]
+    ) -> Iterator[tuple[str, int, int]]:
+        position = 0
+        while position < len(tokens):
+            word, (start, end) = tokens[position]
+            for form, same in self._forms.get(word, ()):
+                last = position + len(form)
+                if tuple(token for token, _ in tokens[position:last]) == form:
+                    position = last
+                    if same is not None:
+                        for part in same.split():
+                            yield part, start, tokens[last - 1][1][1]
+                    break
+            else:
+                position += 1
+                yield word, start, end
+
+
+def _tokens(text: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    for match in _TOKEN.finditer(text):
+        token = match[0].lower().replace("’", "'")
+        if token[0] == "<":
+            token = re.sub(r"_\d+>$", ">", token)
+        elif token[0] in ".?!;…|":
+            token = _ASKS if "?" in token else _STOP
+        elif token[0] in ",:()–—-":
+            # A hyphen inside a word parts it: "short-of-breath" is three words.
+            if token == "-" and not _is_apart(text, match):
+                continue
+            token = _PAUSE
+        elif token.endswith("in'"):
+            token = token[:-1] + "g"
+        yield token.rstrip("'") or token, match.span()
+
+
+def _is_apart(text: str, match: re.Match[str]) -> bool:
+    return text[max(match.start() - 1, 0)] == " " or text[match.end() : match.end() + 1] == " "
 
 
 # --- the file ------------------------------------------------------------------------------------
 
 
-def _flag(entry: dict[str, Any]) -> _Flag:
+def _flag(entry: Mapping[str, Any], compiler: _Compiler) -> _Flag:
     code = str(entry["code"])
     if code not in LABELS[RED_FLAG]:
         raise ValueError(f"there is no flag {code!r}")
@@ -260,50 +506,146 @@ def _flag(entry: dict[str, Any]) -> _Flag:
     return _Flag(
         code=code,
         level=level,
-        patterns=tuple(re.compile(pattern_regex(p)) for p in entry["patterns"]),
-        needs=_any_of(entry["needs"]) if "needs" in entry else None,
+        patterns=tuple(compiler.pattern(p) for p in entry["patterns"]),
+        needs=tuple(compiler.pattern(p) for p in entry.get("needs", ())),
     )
 
 
-def _any_of(patterns: Sequence[str]) -> re.Pattern[str]:
-    return re.compile("|".join(pattern_regex(pattern) for pattern in patterns))
+def _context(status: FlagStatus, table: Mapping[str, Any], compiler: _Compiler) -> _Context:
+    keys = ("before", "just_before", "after", "near", "over", "mask", "unless")
+    unknown = set(table) - set(keys)
+    if unknown:
+        raise ValueError(f"context {status.value!r} has no {min(unknown)!r}")
+    if status is FlagStatus.PRESENT:
+        raise ValueError("there is no context that makes a match present")
+    return _Context(
+        status, *(compiler.any_of(table[key]) if table.get(key) else None for key in keys)
+    )
 
 
-def pattern_regex(pattern: str) -> str:
-    """The regular expression, over lower-case text, of a pattern of the red-flag file.
+def _lists(table: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The named lists as alternatives; a list may use lists that stand above it."""
+    lists: dict[str, str] = {}
+    for name, words in table.items():
+        lists[name] = _fill("|".join(words), lists)
+    return lists
 
-    Raises ``ValueError`` when the pattern is empty or its brackets do not close.
+
+def _fill(pattern: str, lists: Mapping[str, str]) -> str:
+    """``pattern`` with the lists it names written out."""
+
+    def words(name: re.Match[str]) -> str:
+        if name[1] not in lists:
+            raise ValueError(f"there is no list {name[1]!r}")
+        return f"({lists[name[1]]})"
+
+    return re.sub(r"\{(\w*)\}", words, pattern)
+
+
+class _Compiler:
+    """Makes regular expressions, over plain words, of the patterns of the file.
+
+    A pattern is alternatives of sequences of words, gaps and bracketed alternatives.
     """
-    if not pattern.strip():
-        raise ValueError("a pattern is empty")
-    if pattern.count("(") != pattern.count(")"):
-        raise ValueError(f"the brackets of {pattern!r} do not close")
-    parts: list[str] = []
-    glue = ""
-    for token in re.findall(r"\.\.\d*|\([^()]*\)\??|[^\s()]+", pattern.lower().strip()):
-        if token.startswith(".."):
-            words = int(token[2:] or _GAP_WORDS)
-            glue = rf"(?:{_BETWEEN}[\w'<>]+){{0,{words}}}?{_BETWEEN}"
-            continue
-        is_optional = token.endswith("?")
-        if token.startswith("("):
-            choices = [choice for choice in token.strip("()?").split("|") if choice.strip()]
-            body = "(?:" + "|".join(_words(choice) for choice in choices) + ")"
-        else:
-            body = _words(token.rstrip("?"))
-        if is_optional:
-            parts.append(f"(?:{glue}{body})?")
-        else:
-            parts.append(glue + body)
-        glue = _BETWEEN
-    return "".join(parts)
+
+    def __init__(self, words: _Words, lists: Mapping[str, str]) -> None:
+        self._words = words
+        self._lists = lists
+
+    def any_of(self, patterns: Iterable[str]) -> re.Pattern[str]:
+        """What matches when one of ``patterns`` does."""
+        return re.compile("|".join(self._regex(pattern)[0] for pattern in patterns))
+
+    def pattern(self, pattern: str) -> _Pattern:
+        """``pattern``; the words in its gaps are the groups of a match."""
+        regex, anchors = self._regex(pattern)
+        if not anchors:
+            raise ValueError(f"the pattern {pattern!r} has no word that must be said")
+        return _Pattern(re.compile(regex), anchors)
+
+    def _regex(self, pattern: str) -> tuple[str, frozenset[str]]:
+        """The expression, and words of which a text that matches has one at least."""
+        tokens = re.findall(r"\.\.\d*|\)\?|[()|]|[^\s()|]+", _fill(pattern.lower(), self._lists))
+        body, anchors, position = self._alternatives(tokens, 0, pattern)
+        if position < len(tokens):
+            raise ValueError(f"the brackets of {pattern!r} do not close")
+        return rf"(?<!\S){body}(?!\S)", anchors
+
+    def _alternatives(
+        self, tokens: Sequence[str], position: int, pattern: str
+    ) -> tuple[str, frozenset[str], int]:
+        bodies: list[str] = []
+        anchors: list[frozenset[str]] = []
+        while True:
+            body, some, position = self._sequence(tokens, position, pattern)
+            bodies.append(body)
+            anchors.append(some)
+            if position == len(tokens) or tokens[position] != "|":
+                break
+            position += 1
+        return "(?:" + "|".join(bodies) + ")", _any_word(anchors), position
+
+    def _sequence(
+        self, tokens: Sequence[str], position: int, pattern: str
+    ) -> tuple[str, frozenset[str], int]:
+        body, glue = "", ""
+        anchors: frozenset[str] = frozenset()
+        while position < len(tokens) and tokens[position] not in ("|", ")", ")?"):
+            token = tokens[position]
+            position += 1
+            if token.startswith(".."):
+                if not body:
+                    raise ValueError(f"a part of the pattern {pattern!r} begins with a gap")
+                glue = _gap(int(token[2:] or _GAP_WORDS))
+                continue
+            is_optional = False
+            if token == "(":
+                part, some, position = self._alternatives(tokens, position, pattern)
+                if position == len(tokens):
+                    raise ValueError(f"the brackets of {pattern!r} do not close")
+                is_optional = tokens[position] == ")?"
+                position += 1
+            else:
+                run = [token]
+                while position < len(tokens) and not re.match(r"[()|]|\.\.", tokens[position]):
+                    run.append(tokens[position])
+                    position += 1
+                phrase = self._words.phrase(" ".join(run))
+                part, some = _GLUE.join(map(_word, phrase)), frozenset({_rarest(phrase)})
+            if not is_optional:
+                body += glue + part
+                anchors = max(anchors, some, key=_rarity)
+                glue = _GLUE
+            elif glue:
+                body += f"(?:{glue}{part})?"
+                glue = _GLUE
+            else:
+                body += f"(?:{part} )?"
+        if glue != _GLUE:
+            raise ValueError(f"a part of the pattern {pattern!r} is empty or ends with a gap")
+        return body, anchors, position
 
 
-def _words(phrase: str) -> str:
-    words = []
-    for word in phrase.split():
-        escaped = re.escape(word).replace(r"\*", r"[\w'-]*")
-        left = "" if word.startswith(("*", "<")) else r"\b"
-        right = "" if word.endswith(("*", ">", "'")) else r"(?![\w'])"
-        words.append(left + escaped + right)
-    return _BETWEEN.join(words)
+_GLUE = "(?: ,)? "
+
+
+def _gap(words: int) -> str:
+    return rf"((?:(?: ,)? [^\s,|?]+){{0,{words}}}?)(?: ,)? "
+
+
+def _word(word: str) -> str:
+    return re.escape(word).replace(r"\*", r"[^\s,|?]*")
+
+
+def _rarest(phrase: Sequence[str]) -> str:
+    return max(phrase, key=lambda word: len(word.rstrip("*")))
+
+
+def _any_word(choices: Sequence[frozenset[str]]) -> frozenset[str]:
+    """Words of which one is said whatever the choice; none when a choice has none."""
+    return frozenset().union(*choices) if all(choices) else frozenset()
+
+
+def _rarity(words: frozenset[str]) -> int:
+    """Longer words are rarer; a part is as rare as its commonest alternative."""
+    return min((len(word.rstrip("*")) for word in words), default=-1)
