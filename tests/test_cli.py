@@ -12,19 +12,20 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import write_wav
-from invented_records import NOW, make_lenient_rubric, make_missed_emergency
+from invented_records import NOW, make_lenient_rubric, make_missed_emergency, make_record
 from scripted import AGENT, CALLER, ScriptedRecogniser
 from typer.testing import CliRunner, Result
 
 from qa_monitor import __version__
 from qa_monitor.audio import decode, write_audio
-from qa_monitor.calls import CallRecord
+from qa_monitor.calls import CallRecord, ChecklistAnswer, Criterion
 from qa_monitor.cli import TextFormat, app
 from qa_monitor.config import Config
 from qa_monitor.errors import StoreError
@@ -135,6 +136,69 @@ def store_call(tmp_path: Path, rubric: Path | None = None) -> CallRecord:
     with Monitor(tmp_path / "qa-monitor.toml") as monitor:
         monitor.store.save_record(record, (), now=NOW)
     return record
+
+
+def test_show_tells_the_measures_of_a_call_and_what_they_rest_on(tmp_path: Path) -> None:
+    first, second = (make_record(f"calls-{number}") for number in (1, 2))
+    own: dict[str, Any] = {
+        "caller_key": "key",
+        "hold_s": 95.0,
+        "after_call_s": 30.0,
+        "disposition_code": "D-17",
+    }
+    later = {**own, "started_at": NOW + timedelta(days=2, hours=1)}
+    metrics = {"talk_span_s": 4000.0, "hold_estimated_s": 0.0, "agent_talk_share": 0.405}
+    with Monitor(Config.model_validate({"data": {"folder": tmp_path}})) as monitor:
+        for record, fields in ((first, own), (second, later)):
+            recording = replace(record.recording, **fields)
+            stored = replace(record, recording=recording, metrics=metrics)
+            monitor.store.save_record(stored, (), now=NOW)
+    config = tmp_path / "qa-monitor.toml"
+    config.write_text(f'[data]\nfolder = "{tmp_path}"\n')
+
+    def shown(*arguments: str) -> str:
+        return CliRunner().invoke(app, ["--config", str(config), "show", *arguments]).stdout
+
+    lines = shown("calls-2").splitlines()
+    assert "disposition: D-17" in lines
+    rows = [[cell.strip() for cell in line.split("│")] for line in lines]
+    measured = {row[1]: row[2] for row in rows if len(row) == 5}
+    assert measured["handle time"] == "1:08:45 (call record)"
+    assert measured["after call"] == "30.0 s (call record)"
+    assert measured["agent talk share"] == "40%"
+    assert measured["earlier calls"] == "1 (other calls)"
+    assert measured["since earlier call"] == "2 d 1:00:00 (other calls)"
+    assert measured["first contact resolved"] == "unknown (not first contact)"
+    assert "first contact resolved │ no (called again)" in " ".join(shown("calls-1").split())
+    value = json.loads(shown("calls-2", "--json"))
+    (hold,) = (one for one in value["measures"] if one["name"] == "hold_s")
+    assert (hold["value"], hold["unit"], hold["basis"]) == (95.0, "s", "call_record")
+    assert hold["says"]
+    assert hold["source"]
+    assert value["metrics"] == metrics
+
+
+def test_show_tells_intervals_what_moved_a_score_and_the_checklist_with_quotes(
+    run: Run, tmp_path: Path
+) -> None:
+    record = store_call(tmp_path)
+    printed = run("show", "calls-c1").stdout
+    card = record.scorecard
+    urgency = card.score(Criterion.URGENCY)
+    assert f"({urgency.low:.1f} to {urgency.high:.1f})" in printed
+    assert "moved by: cue1 +" in printed
+    assert "not assessed" in printed
+    assert f"by rubric {card.rubric_version}" in printed
+    item = next(item for item in card.checklist if item.answer is ChecklistAnswer.NO)
+    assert item.item.replace("_", " ") in printed
+    value = json.loads(run("show", "calls-c1", "--json").stdout)["scorecard"]
+    items = {item["item"]: item for item in value["checklist"]}
+    evidence = items[item.item]["evidence"][0]
+    assert evidence["quote"] == record.dialogue.quote(item.evidence[0])
+    scores = {score["criterion"]: score for score in value["scores"]}
+    effect = scores["urgency"]["effects"][0]
+    assert (effect["feature"], effect["points"]) == ("cue1", urgency.effects[0].points)
+    assert effect["evidence"][0]["start_s"] == 5.0
 
 
 def test_rescore_shows_what_a_rubric_changes_and_the_old_card_can_still_be_shown(
