@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +42,8 @@ __all__ = [
     "Evidence",
     "FailedCall",
     "Finding",
+    "Measure",
+    "Metric",
     "Recording",
     "RedactedDialogue",
     "RedactedTurn",
@@ -55,6 +57,7 @@ __all__ = [
     "Span",
     "Transcript",
     "Turn",
+    "Unit",
     "Verdict",
     "Verification",
     "Word",
@@ -570,6 +573,35 @@ class CallRecord:
     def call_id(self) -> str:
         """The call's id, as everywhere."""
         return self.recording.call_id
+
+
+Unit = Literal["count", "s", "share", "per_min", "yes_no"]
+"""What a measure is counted in; shares are 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A measure that calls can have: its name, its unit, what it means, and whose term it is."""
+
+    name: str
+    unit: Unit
+    says: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """One measure of one call, and what it rests on.
+
+    ``value`` is a number, yes or no, or ``None`` where it cannot be told. ``basis`` is a code:
+    ``heard`` (words and times of turns), ``call_record``, ``other_calls``; ``estimated`` (holds by
+    the silences heard), ``without_after_call`` (a handle time that lacks it),
+    ``estimated_without_after_call``; and for first-contact resolution those of ``Contacts.basis``.
+    """
+
+    metric: Metric
+    value: float | bool | None
+    basis: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

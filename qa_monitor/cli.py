@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         CallRecord,
         Effect,
         Evidence,
+        Measure,
         RedactedDialogue,
         Score,
         Scorecard,
@@ -284,21 +285,24 @@ def show(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show one call: scores with reasons and evidence, alerts, the redacted transcript."""
+    """Show one call: scores with reasons and evidence, transcript, measures, alerts."""
     with _monitor(ctx) as monitor:
         record = monitor.record(call, rubric=rubric)
         cards = monitor.cards(record.call_id)
         alerts = monitor.store.alerts(call_id=record.call_id)
+        measures = monitor.measures(record)
         if as_json:
             _print_json(
                 {
                     **_record_json(record),
+                    "measures": [_measure_json(measure) for measure in measures],
                     "cards": _jsonable(cards),
                     "alerts": [_alert_json(alert) for alert in alerts],
                 }
             )
             return
         _print_record(record)
+        _print_measures(measures)
         if len(cards) > 1:
             _print_cards(cards, record.scorecard.rubric_version)
         if alerts:
@@ -1108,6 +1112,8 @@ def _print_record(record: CallRecord) -> None:
         + (f" (also {', '.join(card.also)})" if card.also else ""),
         markup=False,
     )
+    if recording.disposition_code is not None:
+        console.print(f"disposition: {recording.disposition_code}", markup=False)
     if card.needs_review:
         reasons = ", ".join(reason.replace("_", " ") for reason in card.review_reasons)
         console.print(f"for review: {reasons}", markup=False)
@@ -1182,6 +1188,53 @@ def _effects(effects: Iterable[Effect]) -> str:
         if abs(effect.points) >= _TELLING_POINTS
     ]
     return f"moved by: {', '.join(told)}" if told else "moved by nothing in particular"
+
+
+def _print_measures(measures: Sequence[Measure]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("measure", "value", "what it is", title="Measures", title_justify="left")
+    for measure in measures:
+        name = measure.metric.name.removesuffix("_s").replace("_", " ")
+        basis = "" if measure.basis == "heard" else f" ({measure.basis.replace('_', ' ')})"
+        says = f"{measure.metric.says} [{measure.metric.source}]"
+        table.add_row(name, _measured(measure) + basis, Text(says))
+    _console().print(table)
+
+
+def _measured(measure: Measure) -> str:
+    """The value of a measure with its unit."""
+    value = measure.value
+    if value is None:
+        return "unknown"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    match measure.metric.unit:
+        case "s" if value >= _CLOCKED_S:
+            return _long_clock(value)
+        case "s":
+            return f"{value:.1f} s"
+        case "share":
+            return f"{value:.0%}"
+        case _:
+            return f"{value:.0f}"
+
+
+_CLOCKED_S = 60.0
+
+
+def _long_clock(seconds: float) -> str:
+    """Days, hours, minutes and seconds, as "2 d 3:05:00" or "1:35"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    clock = f"{hours}:{minutes:02d}:{rest:02d}" if days or hours else f"{minutes}:{rest:02d}"
+    return f"{days} d {clock}" if days else clock
+
+
+def _measure_json(measure: Measure) -> dict[str, Any]:
+    return {**_jsonable(measure.metric), "value": measure.value, "basis": measure.basis}
 
 
 def _print_cards(cards: Sequence[CardSummary], shown: str) -> None:

@@ -195,6 +195,13 @@ class ScoringSettings(_Section):
     red_flags_file: Path | None = Field(
         None, description="Red-flag list in place of the one that ships."
     )
+    repeat_days: float = Field(
+        7.0,
+        gt=0,
+        le=90,
+        description="A call by the same caller within so many days is a repeat call; only when "
+        "they have passed is a matter settled in the first contact.",
+    )
 
 
 class AlertSettings(_Section):

@@ -11,7 +11,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from qa_monitor.alerts import Channel, DeliveryReport, Policy
     from qa_monitor.calls import (
         CallRecord,
+        Contacts,
         DecodedAudio,
         Dialogue,
         EntityType,
+        Measure,
         RedactedDialogue,
         Transcript,
         Verification,
@@ -415,6 +417,49 @@ class Monitor:
     def compare_rubrics(self, first: str, second: str) -> RubricComparison:
         """Two rubrics over the calls that have cards of both; ``NotFoundError`` for an unknown."""
         return self.store.compare_rubrics(first, second)
+
+    # --- measures --------------------------------------------------------------------------------
+
+    def measures(self, record: CallRecord) -> tuple[Measure, ...]:
+        """The measures of a call, each with its unit, its meaning and what it rests on.
+
+        Earlier calls and first-contact resolution are worked out from what is stored now.
+        """
+        from qa_monitor.scoring.metrics import call_measures
+
+        contacts = self.store.contacts_of(
+            record.recording, within=self._repeat_window, now=datetime.now(UTC)
+        )
+        return call_measures(
+            record.metrics,
+            record.recording,
+            contacts=contacts,
+            call_type=record.scorecard.call_type,
+        )
+
+    def contacts(
+        self,
+        *,
+        agent_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Mapping[str, Contacts]:
+        """Repeat callers and first-contact resolution of calls, by call id, as of now.
+
+        All calls, or those of ``agent_id`` and ``[since, until)``. The rate of first-contact
+        resolution is over the calls whose ``is_resolved`` is known.
+        """
+        return self.store.contacts(
+            within=self._repeat_window,
+            now=datetime.now(UTC),
+            agent_id=agent_id,
+            since=since,
+            until=until,
+        )
+
+    @property
+    def _repeat_window(self) -> timedelta:
+        return timedelta(days=self.config.scoring.repeat_days)
 
     # --- feedback out ----------------------------------------------------------------------------
 

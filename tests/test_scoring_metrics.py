@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from invented_records import make_record
 from made_calls import ROUTINE, A, C, dialogue
 
-from qa_monitor.calls import CallType, Contacts, Recording, RedactedDialogue, Role
+from qa_monitor.calls import CallType, Contacts, Measure, Recording, RedactedDialogue, Role
 from qa_monitor.scoring.metrics import (
     METRICS,
-    Measure,
     SilenceKind,
     broken_in,
     call_measures,

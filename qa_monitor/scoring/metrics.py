@@ -14,24 +14,25 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 from statistics import median
-from typing import Final, Literal
+from typing import Final
 
 from qa_monitor.calls import (
     CallType,
     Contacts,
     Evidence,
+    Measure,
+    Metric,
     Recording,
     RedactedDialogue,
     RedactedTurn,
     Role,
+    Unit,
 )
 from qa_monitor.scoring.labels import AGENT_ROLES, CALLER_ROLES
 
 __all__ = [
     "METRICS",
     "Interruption",
-    "Measure",
-    "Metric",
     "Silence",
     "SilenceKind",
     "broken_in",
@@ -89,19 +90,6 @@ _BACK_WORDS: Final = re.compile(
 )
 
 # --- what is measured ----------------------------------------------------------------------------
-
-Unit = Literal["count", "s", "share", "per_min", "yes_no"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """One measure: its name, its unit (shares are 0 to 1), what it means, whose term it is."""
-
-    name: str
-    unit: Unit
-    says: str
-    source: str
-
 
 _OURS = "qa_monitor"
 _CONTACT_CENTRE = "ICMI glossary; COPC CX Standard"
@@ -266,21 +254,6 @@ METRICS: Final[Mapping[str, Metric]] = {
     for name, unit, says, source in _ROWS
 }
 """Every measure by its name, in the order in which they are shown."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
-    """One measure of one call, and what it rests on.
-
-    ``value`` is a number, yes or no, or ``None`` where it cannot be told. ``basis`` is a code:
-    ``heard`` (words and times of turns), ``call_record``, ``other_calls``; ``estimated`` (holds by
-    the silences heard), ``without_after_call`` (a handle time that lacks it),
-    ``estimated_without_after_call``; and for first-contact resolution those of ``Contacts.basis``.
-    """
-
-    metric: Metric
-    value: float | bool | None
-    basis: str
 
 
 def call_metrics(dialogue: RedactedDialogue) -> dict[str, float]:
