@@ -95,9 +95,21 @@ def _written_calls(path: Path) -> list[tuple[str, LabelledCall]]:
     from qa_monitor.training.labelled_calls import call_from_json, read_calls
 
     if path.is_file() and path.suffix == ".jsonl":
-        return [("", call_from_json(line)) for line in json_lines(path)]
+        return [("", call_from_json(_known_roles(line))) for line in json_lines(path)]
     writers = [path] if any(path.glob("*.txt")) else sorted(p for p in path.glob("*") if p.is_dir())
     return [(writer.name, call) for writer in writers for call in read_calls(writer)]
+
+
+def _known_roles(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of labelled calls, its speakers that are no roles ``unknown``."""
+    from qa_monitor.calls import Role
+
+    roles = {role.value for role in Role}
+    turns = [
+        {**turn, "speaker": turn["speaker"] if turn["speaker"] in roles else Role.UNKNOWN.value}
+        for turn in line["turns"]
+    ]
+    return {**line, "turns": turns}
 
 
 def _asked(writer: str, call: LabelledCall, redactor: Redactor | None, *, labelled: bool) -> Asked:
@@ -128,7 +140,7 @@ def _heard(
         if line["id"] not in said:
             continue
         writer, call = said[line["id"]]
-        heard = replace(call, turns=call_from_json({**line, "turns": line["turns"]}).turns)
+        heard = replace(call, turns=call_from_json(_known_roles(line)).turns)
         asked = _asked(writer, heard, redactor, labelled=False)
         if all("said" in turn for turn in line["turns"]):
             labels = tuple(_labels_of(call, turn["said"]) for turn in line["turns"])
@@ -230,7 +242,7 @@ _TARGETS = {
     ("escalated", "missed_found"): Target(0.9),
     ("call_type", "macro_f1"): Target(0.9),
 }
-_LEAST_FALL = Target(0.2, is_least=False)
+_MOST_FALL = Target(20, is_least=False)
 _SHARES = (1.0, 0.9, 0.75, 0.5)
 _BY_CONFIDENCE = (
     ("empathy", "qwk"),
@@ -255,6 +267,14 @@ def _target(figure: Figure) -> Target | None:
 
 def _cell(interval: Interval, count: int | None = None, *, of: str = "") -> Cell:
     return Cell(interval.value, interval.low, interval.high, count, of, places=3)
+
+
+def _percent(interval: Interval, count: int) -> Cell:
+    value, low, high = (
+        None if number is None else 100 * number
+        for number in (interval.value, interval.low, interval.high)
+    )
+    return Cell(value, low, high, count, places=1)
 
 
 def _figure_cell(figure: Figure, scored: Sequence[Scored], *, of: str = "") -> Cell:
@@ -330,7 +350,7 @@ def _falls(script: Sequence[Scored], heard: Sequence[Scored]) -> Section:
 
     said = {s.call.call_id: s for s in script}
     both = [(said[s.call.call_id], s) for s in heard if s.call.call_id in said]
-    column = "fall"
+    column = "fall, %"
     section = Section(f"from script to heard: {len(both)} calls", (column,))
     for figure in FIGURES:
         if (figure.group, figure.measure) in _TARGETS:
@@ -340,9 +360,11 @@ def _falls(script: Sequence[Scored], heard: Sequence[Scored]) -> Section:
                 [s.card for s, _ in both],
                 [h.card for _, h in both],
             )
-            cells = {column: _cell(interval, len(both))}
-            section.rows.append(Row(_name(figure), cells, _LEAST_FALL, (column,)))
-    section.notes.append("A part of the figure on the script; below zero it is better as heard.")
+            cells = {column: _percent(interval, len(both))}
+            section.rows.append(Row(_name(figure), cells, _MOST_FALL, (column,)))
+    section.notes.append(
+        "In percent of the figure on the script; below zero it is better as heard."
+    )
     return section
 
 
@@ -591,35 +613,53 @@ def _baselines(
 def _fairness(scorer: Scorer, name: str, scored: Sequence[Scored]) -> Section:
     """The share of the calls that a variant changes in which an output flips."""
     from qa_monitor.scoring.fairness import OUTPUTS, VARIANTS, flips
-    from qa_monitor.scoring.measure import bootstrap_interval, share_true
 
-    def share(verdicts: Sequence[bool]) -> Cell:
-        interval = bootstrap_interval(lambda _, given: share_true(given), verdicts, verdicts)
-        return _cell(interval, len(verdicts))
-
-    any_of = "any"
-    columns = (*(output.replace("_", " ") for output in OUTPUTS), any_of)
-    section = Section(f"flips, {name}", columns)
-    everything: dict[str, list[bool]] = {}
-    target = Target(0.05, is_least=False)
+    columns = (*(output.replace("_", " ") for output in OUTPUTS), _ANY)
+    section = Section(f"flips in %, {name}", columns)
+    by_call: list[list[frozenset[str]]] = [[] for _ in scored]
+    target = Target(5, is_least=False)
     for variant in shown(f"flips, {name}", VARIANTS):
         found = [flips(scorer, s.dialogue, variant, card=s.card) for s in scored]
-        changed = [flipped for flipped in found if flipped is not None]
-        if not changed:
-            continue
-        verdicts = {o.replace("_", " "): [o in flipped for flipped in changed] for o in OUTPUTS}
-        verdicts[any_of] = [bool(flipped) for flipped in changed]
-        for output, given in verdicts.items():
-            everything.setdefault(output, []).extend(given)
-        cells = {output: share(given) for output, given in verdicts.items()}
-        section.rows.append(Row(f"{variant.group}: {variant.name}", cells, target, columns[:-1]))
-    cells = {output: share(given) for output, given in everything.items()}
+        changed = [[flipped] for flipped in found if flipped is not None]
+        for flipped, of_call in zip(found, by_call, strict=True):
+            if flipped is not None:
+                of_call.append(flipped)
+        if changed:
+            cells = _flip_cells(changed)
+            section.rows.append(
+                Row(f"{variant.group}: {variant.name}", cells, target, columns[:-1])
+            )
+    cells = _flip_cells(by_call)
     section.rows.append(Row("all variants together", cells, target, columns[:-1]))
     section.notes.append(
         "Of the calls in which the variant changed a word. Points flip when they round to another "
         "number or are given once only. Together, a call counts once for each variant."
     )
     return section
+
+
+_ANY = "any"
+
+
+def _flip_cells(by_call: Sequence[Sequence[frozenset[str]]]) -> dict[str, Cell]:
+    """The share of each output's flips among all variants of the calls, calls being resampled."""
+    from qa_monitor.scoring.fairness import OUTPUTS
+    from qa_monitor.scoring.measure import bootstrap_interval, share_true
+
+    def cell(verdicts: Sequence[Sequence[bool]]) -> Cell:
+        interval = bootstrap_interval(
+            lambda calls, _: share_true([verdict for call in calls for verdict in call]),
+            verdicts,
+            verdicts,
+        )
+        return _percent(interval, sum(map(len, verdicts)))
+
+    cells = {
+        output.replace("_", " "): cell([[output in one for one in call] for call in by_call])
+        for output in OUTPUTS
+    }
+    cells[_ANY] = cell([[bool(one) for one in call] for call in by_call])
+    return cells
 
 
 # --- speed ---------------------------------------------------------------------------------------
@@ -637,8 +677,10 @@ def _speed(options: argparse.Namespace) -> Section:
         env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
         stdout=subprocess.PIPE,
         text=True,
-        check=True,
+        check=False,
     )
+    if measured.returncode:
+        raise SystemExit(f"speed could not be measured (exit {measured.returncode}).")
     figures = json.loads(measured.stdout.splitlines()[-1])
     names = tuple(figures["seconds"])
     section = Section(f"speed on {figures['cores']} cores: {figures['turns']:,} turns", names)
@@ -652,6 +694,8 @@ def _speed(options: argparse.Namespace) -> Section:
     section.rows.append(
         row("turns a second", {who: 1000 / s for who, s in per_thousand.items()}, 0, None)
     )
+    processor = {who: s / figures["turns"] * 1000 for who, s in figures["processor_s"].items()}
+    section.rows.append(row("processor seconds for 1,000 turns", processor, 2, None))
     first = per_thousand[names[0]]
     ratios = {who: seconds / first for who, seconds in per_thousand.items() if who != names[0]}
     if ratios:
@@ -682,18 +726,21 @@ def _speed_alone(options: argparse.Namespace) -> dict[str, Any]:
     if options.beside:
         scorers["beside"] = _scorer(options.beside)
     seconds: dict[str, list[float]] = {name: [] for name in scorers}
+    processor_s = dict.fromkeys(scorers, 0.0)
     for scorer in scorers.values():
         scorer.find(dialogues[0])
     for _ in range(_SPEED_RUNS):
         for name, scorer in scorers.items():
-            started = time.perf_counter()
+            started, used = time.perf_counter(), time.process_time()
             for dialogue in dialogues:
                 scorer.find(dialogue)
             seconds[name].append(time.perf_counter() - started)
+            processor_s[name] += (time.process_time() - used) / _SPEED_RUNS
     return {
         "cores": cores,
         "turns": turns,
         "seconds": {name: statistics.median(taken) for name, taken in seconds.items()},
+        "processor_s": processor_s,
     }
 
 

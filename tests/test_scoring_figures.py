@@ -197,6 +197,15 @@ def test_a_heard_turn_has_the_labels_of_all_that_was_said_in_it() -> None:
     assert labels["escalation_action"] == ("emergency_number",)
 
 
+def test_flips_are_shares_of_varied_calls_in_percent() -> None:
+    empathy, none = frozenset({"empathy"}), frozenset[str]()
+    cells = scoring_figures._flip_cells([[empathy, none], [none], []])
+    assert cells["empathy"].value == pytest.approx(100 / 3)
+    assert cells["any"].value == pytest.approx(100 / 3)
+    assert cells["empathy"].count == 3
+    assert cells["call type"].value == 0
+
+
 # --- the sheet for a second reader ---------------------------------------------------------------
 
 
@@ -322,7 +331,7 @@ def test_the_command_prints_totals_and_never_words_ids_or_single_calls(tmp_path:
     dev = {
         **{"id": "zebradev", "call_type": "billing", "urgency": 0, "escalated": "not_needed"},
         **{"empathy": None, "active_listening": 3, "escalation_score": None},
-        "turns": [{"speaker": "agent", "text": "quokka billing"}],
+        "turns": [{"speaker": "nurse", "text": "quokka billing"}],
     }
     (evaluation / "calls-dev.jsonl").write_text(json.dumps(dev) + "\n", encoding="utf-8")
     options = ["--calls", str(calls), "--shared", str(tmp_path / "shared"), "--gold-redaction"]
@@ -345,8 +354,8 @@ def test_the_command_prints_totals_and_never_words_ids_or_single_calls(tmp_path:
     assert turns["checklist, any label, F1"]["heard"]["count"] == 1
     assert "calls-dev" not in turns["checklist, any label, F1"]
     assert sections["from script to heard"]["rows"]
-    swapped = sections["flips, script"]["rows"][0]
-    assert swapped["target"] == "<= 0.05"
+    swapped = sections["flips in %, script"]["rows"][0]
+    assert swapped["target"] == "<= 5"
     assert swapped["any"]["count"] == 12
     told = (result.stdout + result.stderr).lower()
     assert "zebra" not in told
