@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import qa_monitor.scoring.redflags as redflags
@@ -61,6 +61,7 @@ NOT_PRESENT = [
     ("She hasn't had any trouble breathing.", FlagStatus.NEGATED),
     ("he denies chest pain", FlagStatus.NEGATED),
     ("chest pain, none, and my feet are fine", FlagStatus.NEGATED),
+    ("Chest pain, no. Breathing's fine.", FlagStatus.NEGATED),
     ("my chest doesn't hurt", FlagStatus.NEGATED),
     ("I don't want to kill myself, I'm only sad", FlagStatus.NEGATED),
     ("Grandad had a seizure back in 2020.", None),
@@ -231,6 +232,12 @@ def test_a_yes_to_advice_is_no_flag() -> None:
     assert codes((Role.AGENT, advice), (Role.CALLER, "Yes, I will.")) == set()
 
 
+def test_a_caller_who_repeats_advice_raises_no_flag_and_one_who_has_it_does() -> None:
+    advice = (Role.AGENT, "If you get chest pain or you can't breathe, call 911. Say that back?")
+    assert codes(advice, (Role.CALLER, "Chest pain, can't breathe, nine one one.")) == set()
+    assert codes(advice, (Role.CALLER, "But I have chest pain now.")) == {"chest_pain"}
+
+
 def test_a_feverish_infant_is_found_once_the_age_is_known_and_not_before() -> None:
     fever = (Role.CALLER, "the temperature was a hundred and one point four")
     age = (Role.CALLER, "she's six weeks old")
@@ -277,6 +284,7 @@ _WORDS = st.one_of(
 )
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(list(Role)), _WORDS), min_size=1, max_size=6))
 def test_evidence_always_lies_inside_its_turn(turns: list[tuple[Role, str]]) -> None:
     call = dialogue(*turns)
@@ -285,6 +293,7 @@ def test_evidence_always_lies_inside_its_turn(turns: list[tuple[Role, str]]) -> 
         assert match.evidence.end <= len(turns[match.evidence.turn_index][1])
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(["", "well ", "hi there, ", "My name is <PERSON_1>. "]),
     st.lists(st.sampled_from(SYMPTOMS), min_size=1, max_size=3, unique=True),
@@ -297,6 +306,7 @@ def test_no_before_each_symptom_leaves_no_flag(
     assert said(opening + joint.join(f"no {symptom}" for symptom in symptoms) + closing) == set()
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.sampled_from([text for text, _ in PRESENT]), st.sampled_from(SYMPTOMS))
 def test_no_before_a_symptom_adds_no_flag_to_what_was_said(text: str, symptom: str) -> None:
     assert said(f"{text} No {symptom}.") <= said(text)
@@ -360,11 +370,11 @@ def test_a_broken_pattern_is_refused(tmp_path: Path, pattern: str) -> None:
     [
         "version = ",
         'version = "1"\n',
-        'version = "1"\n[context]\nends = ["but"]\nyes = ["yes"]\nno = ["no"]\nquestion = ["any"]\n'
+        'version = "1"\n[context]\nends = ["but"]\nyes = ["yes"]\nno = ["no"]\nquestion = ["any"]\nown = ["my"]\n'
         '[[flag]]\ncode = "hiccups"\nlevel = 3\npatterns = ["hic"]\n',
-        'version = "1"\n[context]\nends = ["but"]\nyes = ["yes"]\nno = ["no"]\nquestion = ["any"]\n'
+        'version = "1"\n[context]\nends = ["but"]\nyes = ["yes"]\nno = ["no"]\nquestion = ["any"]\nown = ["my"]\n'
         'flag = []\n[context.joking]\nbefore = ["ha"]\n',
-        'version = "1"\n[context]\nends = ["but"]\nyes = ["yes"]\nno = ["no"]\nquestion = ["any"]\n'
+        'version = "1"\n[context]\nends = ["but"]\nyes = ["yes"]\nno = ["no"]\nquestion = ["any"]\nown = ["my"]\n'
         'flag = []\n[context.negated]\nbehind = ["no"]\n',
     ],
 )

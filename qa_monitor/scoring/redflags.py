@@ -82,9 +82,11 @@ class _Context:
     """The words of one kind of context; ``None`` where the file names none."""
 
     status: FlagStatus
+    reach: int
     before: re.Pattern[str] | None
     just_before: re.Pattern[str] | None
     after: re.Pattern[str] | None
+    alone_after: re.Pattern[str] | None
     near: re.Pattern[str] | None
     over: re.Pattern[str] | None
     mask: re.Pattern[str] | None
@@ -118,10 +120,14 @@ class _Heard:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What the agent's last questions asked about: the last one's flags, and those of all."""
+    """What the agent's last turn was about.
+
+    The flags of its last question, those of all its questions, and the codes that its advice named.
+    """
 
     last: tuple[int, ...] = ()
     any: tuple[int, ...] = ()
+    advised: frozenset[str] = frozenset()
 
 
 class RedFlags:
@@ -158,6 +164,7 @@ class RedFlags:
         self._yes = compiler.any_of(context["yes"])
         self._no = compiler.any_of(context["no"])
         self._question = compiler.any_of(context["question"])
+        self._own = compiler.any_of(context["own"])
         self._contexts = tuple(
             _context(FlagStatus(name), table, compiler)
             for name, table in context.items()
@@ -197,7 +204,7 @@ class RedFlags:
                 asked = self._asked(plain)
                 continue
             self._note_needs(plain, heard)
-            said = list(self._said(turn, plain))
+            said = list(self._said(turn, plain, asked))
             matches = [*said, *self._answered(turn, plain, asked, {number for number, _ in said})]
             asked = _Asked()
             for number, match in matches:
@@ -214,17 +221,25 @@ class RedFlags:
             if number not in heard.needs and any(p.regex.search(plain.text) for p in flag.needs):
                 heard.needs.add(number)
 
-    def _said(self, turn: RedactedTurn, plain: _Plain) -> Iterator[tuple[int, FlagMatch]]:
+    def _said(
+        self, turn: RedactedTurn, plain: _Plain, asked: _Asked
+    ) -> Iterator[tuple[int, FlagMatch]]:
         for number, match in self._matches(plain):
             start, end = plain.place(match.start(), match.end())
             flag = self._flags[number]
+            status = self._status(plain.text, match)
+            # A caller who repeats advice drops its "if".
+            if status is FlagStatus.PRESENT and flag.code in asked.advised:
+                begins, ends = _sentence(plain.text, match)
+                if not self._own.search(plain.text, begins, ends):
+                    status = FlagStatus.HYPOTHETICAL
             yield (
                 number,
                 FlagMatch(
                     code=flag.code,
                     level=flag.level,
                     evidence=Evidence(turn_index=turn.index, start=start, end=end),
-                    status=self._status(plain.text, match),
+                    status=status,
                 ),
             )
 
@@ -244,24 +259,26 @@ class RedFlags:
     # --- questions and answers -------------------------------------------------------------------
 
     def _asked(self, plain: _Plain) -> _Asked:
-        """The flags that the questions at the end of an agent's turn ask about."""
-        text = plain.text
-        if "?" in text:
-            begins = _questions_start(text)
-            ends = text.rindex("?")
-        else:
-            begins = _last_words_start(text, _QUESTION_WORDS)
-            question = self._question.search(text, begins)
-            if question is None:
-                return _Asked()
-            begins, ends = question.start(), len(text)
-        last = max(text.rfind(mark, begins, ends) for mark in "?|")
+        """What the questions at the end of an agent's turn ask about, and its advice names."""
+        begins, ends = self._questions(plain.text)
+        last = max((plain.text.rfind(mark, begins, ends) for mark in "?|"), default=-1)
         flags: dict[int, bool] = {}
+        advised: set[str] = set()
         for number, match in self._matches(plain):
-            inside = begins <= match.start() and match.end() <= ends
-            if inside and self._status(text, match) is FlagStatus.PRESENT:
+            status = self._status(plain.text, match)
+            if status is FlagStatus.HYPOTHETICAL:
+                advised.add(self._flags[number].code)
+            elif status is FlagStatus.PRESENT and begins <= match.start() and match.end() <= ends:
                 flags[number] = flags.get(number, False) or match.start() > last
-        return _Asked(tuple(number for number, is_last in flags.items() if is_last), tuple(flags))
+        last_flags = tuple(number for number, is_last in flags.items() if is_last)
+        return _Asked(last_flags, tuple(flags), frozenset(advised))
+
+    def _questions(self, text: str) -> tuple[int, int]:
+        """Where the questions stand with which ``text`` ends; nowhere when it ends otherwise."""
+        if "?" in text:
+            return _questions_start(text), text.rindex("?")
+        question = self._question.search(text, _last_words_start(text, _QUESTION_WORDS))
+        return (len(text), len(text)) if question is None else (question.start(), len(text))
 
     def _answered(
         self, turn: RedactedTurn, plain: _Plain, asked: _Asked, said: set[int]
@@ -303,16 +320,14 @@ class RedFlags:
     # --- context ---------------------------------------------------------------------------------
 
     def _status(self, text: str, match: re.Match[str]) -> FlagStatus:
-        start = max(text.rfind(mark, 0, match.start()) for mark in "|?") + 1
-        ends = [at for mark in "|?" if (at := text.find(mark, match.end())) >= 0]
-        end = min(ends, default=len(text))
+        start, end = _sentence(text, match)
         clause = self._before(text[start : match.start()])
-        before = _last_words(clause, _BEFORE_REACH)
         just_before = _last_words(clause, _JUST_BEFORE_REACH)
-        after = self._after(text[match.end() : end])
+        rest = text[match.end() : end]
+        after = self._after(rest)
+        alone_after = rest.removeprefix(" ,").split(",")[0].strip()
         near_start = start + _last_words_start(text[start : match.start()], _NEAR_REACH)
-        near_end = match.end() + _first_words_end(text[match.end() : end], _NEAR_REACH)
-        near = text[near_start:near_end]
+        near = text[near_start : match.end() + _first_words_end(rest, _NEAR_REACH)]
         for context in self._contexts:
             if context.over is not None and any(
                 _touches(other, match) for other in context.over.finditer(text, start, end)
@@ -320,10 +335,12 @@ class RedFlags:
                 return context.status
             if context.unless is not None and context.unless.search(near):
                 continue
+            before = _last_words(clause, context.reach)
             if (
                 _search(context.before, _masked(before, context))
                 or _search(context.just_before, _masked(just_before, context))
                 or _search(context.after, after)
+                or (context.alone_after and context.alone_after.fullmatch(alone_after))
                 or _search(context.near, near)
             ):
                 return context.status
@@ -353,6 +370,13 @@ def _touches(other: re.Match[str], match: re.Match[str]) -> bool:
     return not any(start <= other.start() and other.end() <= end for start, end in gaps)
 
 
+def _sentence(text: str, match: re.Match[str]) -> tuple[int, int]:
+    """Where the sentence of ``match`` begins and ends."""
+    start = max(text.rfind(mark, 0, match.start()) for mark in "|?") + 1
+    ends = [at for mark in "|?" if (at := text.find(mark, match.end())) >= 0]
+    return start, min(ends, default=len(text))
+
+
 def _search(pattern: re.Pattern[str] | None, text: str) -> bool:
     return pattern is not None and pattern.search(text) is not None
 
@@ -362,7 +386,7 @@ def _masked(text: str, context: _Context) -> str:
 
 
 def _last_words_start(text: str, count: int) -> int:
-    words = list(re.finditer(r"\S+", text))
+    words = list(re.finditer(r"[^\s,]+", text))
     return words[-count].start() if len(words) >= count else 0
 
 
@@ -371,7 +395,7 @@ def _last_words(text: str, count: int) -> str:
 
 
 def _first_words_end(text: str, count: int) -> int:
-    words = list(re.finditer(r"\S+", text))
+    words = list(re.finditer(r"[^\s,]+", text))
     return words[count - 1].end() if len(words) >= count else len(text)
 
 
@@ -512,14 +536,16 @@ def _flag(entry: Mapping[str, Any], compiler: _Compiler) -> _Flag:
 
 
 def _context(status: FlagStatus, table: Mapping[str, Any], compiler: _Compiler) -> _Context:
-    keys = ("before", "just_before", "after", "near", "over", "mask", "unless")
-    unknown = set(table) - set(keys)
+    keys = ("before", "just_before", "after", "alone_after", "near", "over", "mask", "unless")
+    unknown = set(table) - {"reach", *keys}
     if unknown:
         raise ValueError(f"context {status.value!r} has no {min(unknown)!r}")
     if status is FlagStatus.PRESENT:
         raise ValueError("there is no context that makes a match present")
     return _Context(
-        status, *(compiler.any_of(table[key]) if table.get(key) else None for key in keys)
+        status,
+        int(table.get("reach", _BEFORE_REACH)),
+        *(compiler.any_of(table[key]) if table.get(key) else None for key in keys),
     )
 
 
