@@ -99,6 +99,9 @@ def said(part: str, text: str, role: Role = Role.CALLER) -> str:
         ("let her know, ma'am", "let him know, sir"),
         ("Mr. <PERSON_1> has MS", "Mrs. <PERSON_1> has MS"),
         ("I miss him", "I miss her"),
+        ("put him on his back", "put her on her back"),
+        ("she hurt her back and her right arm", "he hurt his back and his right arm"),
+        ("call her back right now, help her up", "call him back right now, help him up"),
         ("Miss <PERSON_1> and her son", "Mr <PERSON_1> and his daughter"),
     ],
 )
@@ -128,6 +131,9 @@ def test_gender_stays_where_the_body_makes_it_a_fact() -> None:
             "I don't have any pain or anything",
             "I don't have no pain or anything",
         ),
+        ("caller: negative concord", "We don't want any.", "We don't want none."),
+        ("caller: negative concord", "can you not do any Friday", "can you not do any Friday"),
+        ("caller: innit", "Is that all right?", "Is that all right?"),
         ("caller: negative concord", "I can't reach anyone", "I can't reach no one"),
         (
             "caller: negative concord",
@@ -162,7 +168,7 @@ def test_gender_stays_where_the_body_makes_it_a_fact() -> None:
         ("caller without please", "check it, please.", "check it."),
         ("caller with please", "could you check", "could you please check"),
         ("caller with please", "Yes it is.", "Yes it is. Thank you."),
-        ("caller with please", "what time", "sorry, what time"),
+        ("caller with please", "what time is it", "sorry, what time is it"),
         ("caller with fillers", "My head hurts so much", "Um, my head hurts so much"),
         ("caller without fillers", "Um, I, you know, went to the ER", "I, went to the ER"),
     ],
@@ -265,6 +271,8 @@ class Hears:
         dialogue: RedactedDialogue,
         findings: Sequence[Finding],
         rubric: Rubric | None = None,
+        *,
+        earlier_types: Sequence[CallType | None] = (),
     ) -> Scorecard:
         text = " ".join(turn.text for turn in dialogue.turns)
         values = {

@@ -119,7 +119,7 @@ def _edits(turn: RedactedTurn, change: Change) -> list[Edit]:
     taken = [match.span() for match in _PLACEHOLDER.finditer(turn.text)]
     kept: list[Edit] = []
     reached = 0
-    for start, end, new in sorted(change(turn.text, turn.index)):
+    for start, end, new in sorted(change(turn.text, turn.index), key=lambda edit: edit[0]):
         is_free = all(end <= left or start >= right for left, right in taken)
         if start >= reached and is_free and turn.text[start:end] != new:
             kept.append((start, end, new))
@@ -202,7 +202,7 @@ Rule = tuple[str, str]
 
 
 def _by(*rules: Rule) -> Change:
-    """The change that applies ``rules``, of two that meet the one that stands first in the text."""
+    """The change that applies ``rules``; of two that begin at one place the first one."""
     compiled = [(re.compile(pattern, re.IGNORECASE), template) for pattern, template in rules]
 
     def change(text: str, _: int) -> Iterator[Edit]:
@@ -286,7 +286,7 @@ _FEMALE_MALE: Mapping[str, str] = {
     "granny": "grandad",
     "hers": "his",
 }
-# After "her" and "his" these are no nouns, so that "her" is "him" and "his" stands alone.
+# Before these "her" is "him": what follows is no noun that would be hers.
 _NO_NOUN = (
     r"(?:a|about|after|again|all|an|and|any|anything|are|as|at|back|because|before|but|by|can|did|"
     r"do|does|down|every|for|from|had|has|have|here|how|i|if|in|into|is|it|just|like|more|no|not|"
@@ -299,12 +299,14 @@ _HIS_HER: tuple[Rule, ...] = (
     # MS is also an illness, and to miss a verb: titles count before a name only.
     (r"\bmr(?=\.? <PERSON)", "mrs"),
     (r"\bhim\b", "her"),
-    (rf"\bhis\b{_NEXT_NOUN}", "her"),
-    (rf"\bhis\b(?!{_NEXT_NOUN})", "hers"),
+    (r"\bhis\b(?=\s*(?:[.,;?!]|$))", "hers"),
+    (r"\bhis\b(?!\s*(?:[.,;?!]|$))", "her"),
 )
 _HER_HIS: tuple[Rule, ...] = (
     (r"\b(?:mrs|miss|ms)(?=\.? <PERSON)", "mr"),
     (r"\b(let|watch|help) her\b", r"\1 him"),
+    (r"\b(hurt|in|injured|of|on) her(?= back\b)", r"\1 his"),
+    (r"\bher(?= right (?!away\b|back\b|here\b|now\b|there\b))", "his"),
     (rf"\bher\b{_NEXT_NOUN}", "his"),
     (rf"\bher\b(?!{_NEXT_NOUN})", "him"),
 )
@@ -333,16 +335,21 @@ _ANY_NO: Mapping[str, str] = {
     "anybody": "nobody",
     "anyone": "no one",
     "anywhere": "nowhere",
-    "ever": "never",
 }
-_NEGATION = re.compile(r"\b(?:\w+n['’]t|cannot|not|never)\b", re.IGNORECASE)
+# "Can you not take any day" asks for whichever day, and denies nothing.
+_NEGATION = re.compile(
+    r"\b(?:\w+n['’]t|cannot|never|(?<!\byou )(?<!\bwe )(?<!\bi )not)\b", re.IGNORECASE
+)
+_WHICHEVER = re.compile(r"\s+(?:day|time|\w+day)\b", re.IGNORECASE)
+_NOUN_FOLLOWS = re.compile(r"\s+(?!of\b|in\b|for\b|at\b|here\b|left\b)[a-z<]", re.IGNORECASE)
 _CONCORD_REACH = 6
 _CLAUSE_STARTS = frozenset(
     "and because but how if or since so that when where whether which who".split()
 )
 _TAGS = (
-    r"(?:right|correct|isn['’]t it|isn['’]t that right|don['’]t you|aren['’]t you|doesn['’]t it|"
-    r"didn['’]t you|won['’]t you|haven['’]t you|can['’]t you|wasn['’]t it|aren['’]t they)"
+    r"(?:, (?:right|correct)|,? (?:isn['’]t it|isn['’]t that right|don['’]t you|aren['’]t you|"
+    r"doesn['’]t it|didn['’]t you|won['’]t you|haven['’]t you|can['’]t you|wasn['’]t it|"
+    r"aren['’]t they))"
 )
 _GERUNDS: Mapping[str, str] = {
     "been": "being",
@@ -380,25 +387,18 @@ _GERUNDS: Mapping[str, str] = {
     "tried": "trying",
     "woken": "waking",
 }
-_BE: Mapping[str, str] = {
-    "i": "I'm",
-    "you": "you're",
-    "we": "we're",
-    "they": "they're",
-    "he": "he's",
-    "she": "she's",
-}
+_BE: Mapping[str, str] = {"i": "'m", "you": "'re", "we": "'re", "they": "'re"}
 _JUST_DONE = re.compile(
     rf"{_PRONOUN}(?:['’](?:ve|s)| have| has)? just ({'|'.join(_GERUNDS)})\b", re.IGNORECASE
 )
 _STATIVE = "feel|need|remember|think|understand|want"
 _STATIVE_RULES: tuple[Rule, ...] = (
-    (r"\bi have(?= (?:a|an|the|some|this|that|no|pain|fever)\b)", "I am having"),
+    (r"\b(i) have(?= (?:a|an|the|some|this|that|no|pain|fever)\b)", r"\1 am having"),
     (r"\b(we|they) have(?= (?:a|an|the|some|this|that|no|pain|fever)\b)", r"\1 are having"),
-    (r"\bi don['’]t have\b", "I am not having"),
-    (r"\bi (?:don['’]t|do not) know\b", "I am not knowing"),
-    (rf"\bi (?:don['’]t|do not) ({_STATIVE})\b", r"I am not \1ing"),
-    (rf"\bi ({_STATIVE})\b", r"I am \1ing"),
+    (r"\b(i) don['’]t have\b", r"\1 am not having"),
+    (r"\b(i) (?:don['’]t|do not) know\b", r"\1 am not knowing"),
+    (rf"\b(i) (?:don['’]t|do not) ({_STATIVE})\b", r"\1 am not \2ing"),
+    (rf"\b(i) ({_STATIVE})\b", r"\1 am \2ing"),
     (rf"\b(we|they) ({_STATIVE})\b", r"\1 are \2ing"),
 )
 
@@ -411,15 +411,17 @@ def _negative_concord(text: str, _: int) -> Iterator[Edit]:
             if word is None or word[1].lower() in _CLAUSE_STARTS:
                 break
             new = _ANY_NO.get(word[1].lower())
-            if new is not None:
+            if new == "no" and not _NOUN_FOLLOWS.match(text, word.end()):
+                new = "none"
+            if new is not None and not _WHICHEVER.match(text, word.end()):
                 yield word.start(1), word.end(1), new
             end = word.end()
 
 
 def _after_perfect(text: str, _: int) -> Iterator[Edit]:
     for match in _JUST_DONE.finditer(text):
-        new = f"{_BE[match[1].lower()]} after {_GERUNDS[match[2].lower()]}"
-        yield match.start(), match.end(), _like(match[0], new)
+        be = _BE.get(match[1].lower(), "'s")
+        yield match.start(), match.end(), f"{match[1]}{be} after {_GERUNDS[match[2].lower()]}"
 
 
 _AINT = _by(
@@ -437,13 +439,13 @@ _HABITUAL_BE = _by(
         rf"{_PRONOUN}(?:['’](?:m|re|s)| am| are| is) (always|usually|constantly|often)(?= {_ING})",
         r"\1 \2 be",
     ),
-    (rf"\b(i|you|we|they|he|she|it) keeps?(?= {_ING})", r"\1 be"),
+    (rf"\b(i|they|he|she|it) keeps?(?= {_ING})", r"\1 be"),
 )
 _Y_ALL = _by(
     (r"\b(?:you guys|you all|all of you|you folks|you lot)\b", "y'all"),
     (
         r"\b(do|did|can|could|are|will|would|have) you"
-        r"(?= (?:still |even )?(?:accept|close|do|get|got|have|offer|open|say|send|sent|take)\b)",
+        r"(?= (?:still |even )?(?:accept|close|do|have|offer|open|send|take)\b)",
         r"\1 y'all",
     ),
 )
@@ -457,8 +459,8 @@ _FIXING_TO = _by(
     (r"\b(?:might be able to|could maybe|could possibly|maybe could)\b", "might could"),
 )
 _WAS = _by((r"\b(you|we|they) were\b", r"\1 was"), (r"\b(you|we|they) weren['’]t\b", r"\1 wasn't"))
-_INNIT = _by((rf"(\w),? {_TAGS}\?", r"\1, innit?"))
-_ISNT_IT = _by((rf"(\w),? {_TAGS}\?", r"\1, isn't it?"))
+_INNIT = _by((rf"(\w){_TAGS}\?", r"\1, innit?"))
+_ISNT_IT = _by((rf"(\w){_TAGS}\?", r"\1, isn't it?"))
 _SCOTS = _words(
     {
         "can't": "cannae",
@@ -506,7 +508,12 @@ def _cut(text: str, match: re.Match[str]) -> Edit:
 
 
 _ANSWER = re.compile(r"(?:yes|yeah|yep|no|okay|ok|sure|it's|that's|my name)\b", re.IGNORECASE)
-_QUESTION = re.compile(r"(?:what|when|where|how|which|who)\b", re.IGNORECASE)
+_SHORT_ANSWER_WORDS = 12
+_QUESTION = re.compile(
+    r"(?:what|when|where|how|which|who)"
+    r"(?:'s| is| are| do| does| did| would| should| much| long| time)\b",
+    re.IGNORECASE,
+)
 _REQUEST = re.compile(r"\b(?:can|could|would|will) you(?= (?!please\b|guys\b)[a-z])", re.IGNORECASE)
 
 
@@ -516,7 +523,11 @@ def _polite(text: str, _: int) -> Iterator[Edit]:
         yield request.end(), request.end(), " please"
     if _QUESTION.match(text):
         yield _put_before(text, "Sorry, ")
-    elif _ANSWER.match(text) and not re.search(r"\bthank", text, re.IGNORECASE):
+    elif (
+        _ANSWER.match(text)
+        and len(_WORD.findall(text)) <= _SHORT_ANSWER_WORDS
+        and not re.search(r"\bthank", text, re.IGNORECASE)
+    ):
         is_punctuated = text.rstrip()[-1:] in ".!?"
         end = len(text.rstrip())
         yield end, end, " Thank you." if is_punctuated else " thank you"
@@ -547,7 +558,7 @@ def _with_fillers(text: str, index: int) -> Iterator[Edit]:
 
 
 def _without_fillers(text: str, _: int) -> Iterator[Edit]:
-    pattern = r"(?<![\w'-])(?:(?:u+m+|u+h+|uhm|erm|hmm+)[,.…]*|(?:you know|i mean),)\s+(?=[\w<])"
+    pattern = r"(?<![\w'-])(?:(?:u+m+|u+h+|uhm|erm|hmm+)[,…]*|(?:you know|i mean),)\s+(?=[\w<])"
     for match in re.finditer(pattern, text, re.IGNORECASE):
         yield _cut(text, match)
 
