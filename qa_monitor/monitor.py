@@ -364,6 +364,7 @@ class Monitor:
                 lambda of: own or rubrics.of(of),
                 policy,
                 now=datetime.now(UTC),
+                within=self._repeat_window,
                 in_use=not beside,
                 keep=not dry_run,
                 channels=tuple(channel.name for channel in self.channels),
@@ -391,6 +392,7 @@ class Monitor:
             self._rubrics.of,
             self._policy,
             now=datetime.now(UTC),
+            within=self._repeat_window,
             channels=tuple(channel.name for channel in self.channels),
         )
         if result.alerts:

@@ -17,7 +17,7 @@ import socket
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
@@ -26,6 +26,7 @@ from qa_monitor.audio import DecodeLimits, MuteSpan, decode, mute, write_audio
 from qa_monitor.calls import (
     Alert,
     CallRecord,
+    CallType,
     DecodedAudio,
     Dialogue,
     FailedCall,
@@ -110,7 +111,8 @@ class Stages:
     """The engines, loaded, and the plain values they work by.
 
     ``audio_folder`` is where redacted copies of the recordings go, ``None`` to keep none. Those of
-    ``verify_share`` of the calls are listened to again, unless ``verify`` is off.
+    ``verify_share`` of the calls are listened to again, unless ``verify`` is off. Calls by the same
+    caller within ``repeat_window`` are repeat calls.
     """
 
     limits: DecodeLimits
@@ -124,6 +126,7 @@ class Stages:
     margin_s: float
     verify: Literal["off", "flag", "fail"] = "off"
     verify_share: float = 1.0
+    repeat_window: timedelta = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +187,7 @@ def build_stages(
         margin_s=config.audio.margin_s,
         verify=config.audio.verify,
         verify_share=config.audio.verify_share,
+        repeat_window=timedelta(days=config.scoring.repeat_days),
     )
 
 
@@ -348,8 +352,9 @@ def _complete(
     dialogue: Dialogue,
     stages: Stages,
     report: Callable[[str, float], None],
+    earlier_types: Sequence[CallType | None] = (),
 ) -> CallRecord:
-    """The record, from what was heard."""
+    """The record, from what was heard, and what the caller called about before."""
     call_id = intake.call_id
     report("redaction", 0.0)
     redacted = _guard(
@@ -359,7 +364,10 @@ def _complete(
     findings = _guard(ScoringError, "scoring", call_id, lambda: stages.scorer.find(redacted))
     rubric = stages.rubrics.of(intake.queue)
     scorecard = _guard(
-        ScoringError, "scoring", call_id, lambda: stages.scorer.score(redacted, findings, rubric)
+        ScoringError,
+        "scoring",
+        call_id,
+        lambda: stages.scorer.score(redacted, findings, rubric, earlier_types=earlier_types),
     )
     return CallRecord(
         recording=_recording(intake, audio),
@@ -806,9 +814,14 @@ def _complete_and_save(
         observer.advanced(intake.call_id, name, fraction)
 
     now = datetime.now(UTC)
+    contacts = store.contacts_of(
+        _recording(intake, entry.audio), within=stages.repeat_window, now=now
+    )
     try:
         dialogue = _tell_apart(intake, entry.audio, heard)
-        record = _complete(intake, entry.audio, heard, dialogue, stages, report)
+        record = _complete(
+            intake, entry.audio, heard, dialogue, stages, report, contacts.earlier_types or ()
+        )
         alerts = _guard(
             StageError,
             "alerts",

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from qa_monitor.alerts import Policy, raise_alerts
 from qa_monitor.calls import (
     Alert,
     CallRecord,
+    CallType,
     Criterion,
     RedactedDialogue,
     RedactedTurn,
@@ -103,12 +104,14 @@ def rescore(
     policy: Policy,
     *,
     now: datetime,
+    within: timedelta,
     in_use: bool = True,
     keep: bool = True,
     channels: Sequence[str] = (),
 ) -> Rescored:
     """The latest run of a call scored by ``rubric_of`` its queue, from its findings alone.
 
+    Calls by the same caller ``within`` are repeat calls, which a checklist may ask about.
     The card is kept beside the run's others, with the alerts that it asks for; it becomes the one
     ``in_use``, unless that is false: then it raises no alert. Unless ``keep`` nothing is stored.
     What is wrong with the call is in the result; ``StoreError`` is raised when the database takes
@@ -118,8 +121,12 @@ def rescore(
         run_id = store.latest_run(call_id)
         record = store.record(call_id, run_id=run_id)
         rubric = rubric_of(record.recording.queue)
+        earlier_types = _earlier_types(store, record, within=within, now=now)
         card = _translated(
-            call_id, lambda: make_scorecard(record.dialogue, record.findings, rubric)
+            call_id,
+            lambda: make_scorecard(
+                record.dialogue, record.findings, rubric, earlier_types=earlier_types
+            ),
         )
         scored = _still_marked(replace(record, scorecard=card))
         alerts = (
@@ -149,6 +156,7 @@ def swap_roles(
     policy: Policy,
     *,
     now: datetime,
+    within: timedelta,
     channels: Sequence[str] = (),
 ) -> Rescored:
     """What agent and caller changing places changes: a new run of the call, from its stored text.
@@ -173,7 +181,11 @@ def swap_roles(
         warnings = tuple(code for code in record.warnings if code != ROLES_SWAPPED)
     findings = scorer.find(dialogue)
     rubric = rubric_of(record.recording.queue)
-    card = _translated(call_id, lambda: scorer.score(dialogue, findings, rubric))
+    earlier_types = _earlier_types(store, record, within=within, now=now)
+    card = _translated(
+        call_id,
+        lambda: scorer.score(dialogue, findings, rubric, earlier_types=earlier_types),
+    )
     metrics = _translated(call_id, lambda: call_metrics(dialogue))
     versions = {stage: version for stage, version in record.versions.items() if stage != _ROLES}
     swapped = _still_marked(
@@ -196,6 +208,13 @@ def swap_roles(
     result = _compared(store, record, swapped.scorecard, alerts, in_use=True)
     store.save_record(swapped, alerts, now=now, channels=channels, after_run=run_id)
     return result
+
+
+def _earlier_types(
+    store: Store, record: CallRecord, *, within: timedelta, now: datetime
+) -> Sequence[CallType | None]:
+    """What the caller's earlier calls were about, as far as known."""
+    return store.contacts_of(record.recording, within=within, now=now).earlier_types or ()
 
 
 def _origin(record: CallRecord) -> int | None:

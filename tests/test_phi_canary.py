@@ -266,7 +266,19 @@ def test_a_failure_of_a_stage_leaves_no_trace_and_no_text(
 
 
 @pytest.mark.parametrize(
-    "field", ["source", "call_id", "queue", "started_at", "direction", "agent_channel", "agent_id"]
+    "field",
+    [
+        "source",
+        "call_id",
+        "queue",
+        "started_at",
+        "direction",
+        "agent_channel",
+        "agent_id",
+        "hold_s",
+        "disposition_code",
+        "resolved",
+    ],
 )
 def test_a_call_record_with_the_patient_in_a_wrong_field_leaves_no_trace(
     field: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -21,7 +22,14 @@ from scripted import AGENT, CALLER, ScriptedRecogniser
 
 from qa_monitor import pipeline
 from qa_monitor.alerts import JsonLinesChannel
-from qa_monitor.calls import DecodedAudio, Segment, Transcript, Word
+from qa_monitor.calls import (
+    DecodedAudio,
+    RedactedDialogue,
+    Scorecard,
+    Segment,
+    Transcript,
+    Word,
+)
 from qa_monitor.config import Config
 from qa_monitor.errors import (
     LeakError,
@@ -89,6 +97,32 @@ def test_a_folder_of_recordings_becomes_records_in_the_order_of_the_files(
         assert stored.versions.keys() == {"transcription", "redaction", "scoring", "rubric"}
         assert stored.recording.duration_s == pytest.approx(12, abs=0.1)
         assert (house.config.data.folder / "audio" / f"{outcome.call_id}.flac").is_file()
+
+
+def test_scoring_is_told_what_the_caller_called_about_before(
+    house: Monitor, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2):
+        sidecar = folder / f"agent-01_c{number}_20261101T090000.json"
+        said = {"caller_number": "617-555-0142", "started_at": f"2026-11-0{number}T09:00:00"}
+        sidecar.write_text(json.dumps({**said, "hold_s": "0:45", "resolved": "no"}))
+    told: dict[str, object] = {}
+    scorer = type(house.stages.scorer)
+    score = scorer.score
+
+    def note(self: Any, dialogue: RedactedDialogue, *rest: Any, **named: Any) -> Scorecard:
+        told[dialogue.call_id] = named["earlier_types"]
+        return score(self, dialogue, *rest, **named)
+
+    monkeypatch.setattr(scorer, "score", note)
+    first, *_ = house.score([folder])
+    assert first.record is not None
+    call_type = first.record.scorecard.call_type
+    assert told == {"calls-c1": (), "calls-c2": (call_type,), "calls-c3": ()}
+    measures = {one.metric.name: one.value for one in house.measures(first.record)}
+    assert (measures["hold_s"], measures["first_contact_resolved"]) == (45, False)
+    basis = {call_id: one.basis for call_id, one in house.contacts(agent_id="agent-01").items()}
+    assert basis == {"calls-c1": "call_record", "calls-c2": "not_first_contact"}
 
 
 def test_running_again_does_only_what_is_missing_and_loads_no_engine(

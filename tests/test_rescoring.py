@@ -6,6 +6,7 @@ import sqlite3
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from qa_monitor.alerts import raise_alerts
 from qa_monitor.calls import (
     AudiblePhi,
     CallRecord,
+    ChecklistAnswer,
     Criterion,
     EntityType,
     EscalationOutcome,
@@ -32,7 +34,7 @@ from qa_monitor.calls import (
     Severity,
     Verification,
 )
-from qa_monitor.config import Config
+from qa_monitor.config import Config, ScoringSettings
 from qa_monitor.errors import NotFoundError, ScoringError, StoreError, UsageError
 from qa_monitor.monitor import Monitor
 from qa_monitor.pipeline import build_scorer
@@ -302,6 +304,23 @@ def test_a_summary_counts_changes_and_gives_the_means_before_and_after(
     (escalation,) = (one for one in summary.criteria if one.criterion is Criterion.ESCALATION)
     assert (escalation.calls_before, escalation.calls_after) == (1, 0)
     assert escalation.mean_after is None
+
+
+def test_a_repeat_caller_is_found_when_an_earlier_call_was_scored_later(monitor: Monitor) -> None:
+    def answer() -> ChecklistAnswer:
+        card = monitor.record("calls-2").scorecard
+        return next(item.answer for item in card.checklist if item.item == "earlier_calls")
+
+    for call_id, at in (("calls-2", NOW), ("calls-1", NOW - timedelta(days=6))):
+        record = store_call(monitor, call_id)
+        caller = replace(record.recording, caller_key="key", started_at=at)
+        monitor.store.save_record(replace(record, recording=caller), (), now=NOW)
+    assert answer() is ChecklistAnswer.NOT_APPLICABLE
+    monitor.rescore(["calls-2"])
+    assert answer() is ChecklistAnswer.NO
+    monitor.config = monitor.config.model_copy(update={"scoring": ScoringSettings(repeat_days=5)})
+    monitor.rescore(["calls-2"])
+    assert answer() is ChecklistAnswer.NOT_APPLICABLE
 
 
 # --- swapped roles -------------------------------------------------------------------------------

@@ -111,6 +111,19 @@ def test_a_question_applies_only_when_its_conditions_hold() -> None:
     assert ask(after, ROUTINE, finding("escalation_action", "message_only", 4)).answer is NO
 
 
+def test_a_question_about_earlier_calls_applies_where_the_caller_is_known_to_have_called() -> None:
+    assert ask("earlier_calls").answer is NOT_APPLICABLE
+    assert ask("earlier_calls", called_before=True).answer is NO
+    referred = finding("checklist", "earlier_calls", 4)
+    assert ask("earlier_calls", ROUTINE, referred, called_before=True).answer is YES
+    assert ask("earlier_calls", ROUTINE, referred).answer is YES
+    strict = question(when={"called_before": True})
+    assert ask(strict).answer is NOT_APPLICABLE
+    assert ask(strict, called_before=True).answer is NO
+    urgent = question(when={"called_before": True, "urgency_at_least": 1})
+    assert ask(urgent, called_before=True).answer is NOT_APPLICABLE
+
+
 def test_an_unsure_call_type_turns_a_no_into_unsure_for_questions_of_that_type_only() -> None:
     assert ask("charge", is_certain_type=False).answer is UNSURE
     assert ask("greeting", is_certain_type=False).answer is NO

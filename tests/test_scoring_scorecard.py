@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from made_calls import EMERGENCY, ROUTINE, A, C, dialogue, finding
 
 from qa_monitor.calls import (
+    CallType,
     ChecklistAnswer,
     Criterion,
     EscalationOutcome,
@@ -316,6 +317,25 @@ def test_nothing_that_is_unsure_fails_a_call() -> None:
     card = card_of(*EMERGENCY_CUES, by=strict)
     assert card.escalated is EscalationOutcome.MISSED
     assert card.auto_failed == ()
+
+
+def test_only_earlier_calls_about_the_same_are_asked_about_and_they_change_no_score() -> None:
+    findings = (finding("call_type", "appointment", 1), finding("checklist", "greeting", 0))
+
+    def answer(card: Scorecard) -> ChecklistAnswer:
+        return next(item.answer for item in card.checklist if item.item == "earlier_calls")
+
+    first = make_scorecard(dialogue(ROUTINE), findings, RUBRIC)
+    cards = [
+        make_scorecard(dialogue(ROUTINE), findings, RUBRIC, earlier_types=types)
+        for types in ((CallType.BILLING, None), (CallType.BILLING, CallType.APPOINTMENT))
+    ]
+    assert cards[0] == first
+    assert [answer(card) for card in cards] == [ChecklistAnswer.NOT_APPLICABLE, ChecklistAnswer.NO]
+    assert (cards[1].scores, cards[1].total) == (first.scores, first.total)
+    unsure = (finding("call_type", "appointment", 1, 0.2),)
+    card = make_scorecard(dialogue(ROUTINE), unsure, RUBRIC, earlier_types=(CallType.APPOINTMENT,))
+    assert answer(card) is ChecklistAnswer.NOT_APPLICABLE
 
 
 def test_an_item_of_the_checklist_can_fail_the_call() -> None:

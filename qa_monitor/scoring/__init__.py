@@ -11,7 +11,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from qa_monitor.calls import Evidence, Finding, RedactedDialogue, RedactedTurn, Role, Scorecard
+from qa_monitor.calls import (
+    CallType,
+    Evidence,
+    Finding,
+    RedactedDialogue,
+    RedactedTurn,
+    Role,
+    Scorecard,
+)
 from qa_monitor.errors import QAMonitorError, ScoringError
 from qa_monitor.scoring.features import RULE_PRODUCER
 from qa_monitor.scoring.labels import (
@@ -57,8 +65,13 @@ class Scorer(Protocol):
         dialogue: RedactedDialogue,
         findings: Sequence[Finding],
         rubric: Rubric | None = None,
+        *,
+        earlier_types: Sequence[CallType | None] = (),
     ) -> Scorecard:
-        """The score card that ``findings`` give, by ``rubric`` or the scorer's own."""
+        """The score card that ``findings`` give, by ``rubric`` or the scorer's own.
+
+        ``earlier_types`` are what the same caller's calls of the days before were about.
+        """
 
 
 class EncoderScorer:
@@ -111,9 +124,13 @@ class EncoderScorer:
         dialogue: RedactedDialogue,
         findings: Sequence[Finding],
         rubric: Rubric | None = None,
+        *,
+        earlier_types: Sequence[CallType | None] = (),
     ) -> Scorecard:
         """The score card of ``dialogue`` from ``findings`` alone, by ``rubric`` or its own one."""
-        return make_scorecard(dialogue, findings, rubric or self._rubric)
+        return make_scorecard(
+            dialogue, findings, rubric or self._rubric, earlier_types=earlier_types
+        )
 
     def _find(self, dialogue: RedactedDialogue) -> Iterator[Finding]:
         if any(turn.text.strip() for turn in dialogue.turns):

@@ -101,17 +101,19 @@ def answer_checklist(
     *,
     level: int,
     is_certain_type: bool = True,
+    called_before: bool = False,
     unsure_why: str | None = None,
 ) -> tuple[ChecklistItem, ...]:
     """The answers to ``questions``, in their order.
 
-    ``level`` is the call's urgency. Unless ``is_certain_type``, a question that is not asked of
+    ``level`` is the call's urgency; ``called_before`` tells that the caller is known to have called
+    about the same before. Unless ``is_certain_type``, a question that is not asked of
     every call is ``UNSURE`` where it would be ``NO``. ``unsure_why`` is the code of what makes
     every answer unsure: ``roles`` or ``unheard``.
     """
     items = []
     for name, question in questions.items():
-        if not _is_due(found, question, level):
+        if not _is_due(found, question, level, called_before=called_before):
             given = _Answer(NOT_APPLICABLE, 0.0, (), "This does not apply to this call.")
         elif unsure_why is not None:
             given = _Answer(UNSURE, 0.0, (), _UNSURE_WHY[unsure_why])
@@ -135,10 +137,12 @@ def answer_checklist(
     return tuple(items)
 
 
-def _is_due(found: CallFindings, question: Question, level: int) -> bool:
+def _is_due(found: CallFindings, question: Question, level: int, *, called_before: bool) -> bool:
     when = question.when
     if not when.urgency_at_least <= level <= when.urgency_at_most:
         return False
+    if when.called_before and (called_before or not when.labels):
+        return called_before
     return not when.labels or any(
         f.label in when.labels and sureness(f) >= question.yes_from
         for task, findings in found.by_task.items()

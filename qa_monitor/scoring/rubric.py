@@ -208,10 +208,15 @@ class _AutoFail(_Table):
 
 
 class When(_Table):
-    """What must hold of a call for a question to be asked; of ``labels`` any one suffices."""
+    """What must hold of a call for a question to be asked.
+
+    Of ``labels`` any one suffices, and so does, with ``called_before``, an earlier call of the
+    caller about the same.
+    """
 
     urgency_at_least: Level = 0
     urgency_at_most: Level = 3
+    called_before: bool = False
     labels: Annotated[tuple[str, ...], AfterValidator(_labels_among(_TURN_LABELS))] = ()
 
 

@@ -112,9 +112,16 @@ class _Heard:
 
 
 def make_scorecard(
-    dialogue: RedactedDialogue, findings: Sequence[Finding], rubric: Rubric
+    dialogue: RedactedDialogue,
+    findings: Sequence[Finding],
+    rubric: Rubric,
+    *,
+    earlier_types: Sequence[CallType | None] = (),
 ) -> Scorecard:
     """The score card of a call; needs nothing but ``findings`` and the order and times of turns.
+
+    ``earlier_types`` are what the same caller's calls of the days before were about, as far as
+    known; they only decide what a checklist asks.
 
     Where roles are unsure, only urgency and call type are scored. Nothing rests on doubtful turns;
     where too much of the call is doubtful or was dropped, scores abstain. The outcome of the
@@ -139,7 +146,15 @@ def make_scorecard(
     else:
         escalation, outcome, delay_s = _escalation(found, rubric, urgency)
     scores = (empathy, listening, urgency.score, escalation)
-    checklist = _checklist(found, heard, rubric, urgency.level, call_type, type_confidence)
+    checklist = _checklist(
+        found,
+        heard,
+        rubric,
+        urgency.level,
+        call_type,
+        type_confidence,
+        called_before=call_type is not None and call_type in earlier_types,
+    )
     auto_failed = _auto_failed(checklist, escalation, outcome, urgency.level, rubric)
     review_reasons = _review_reasons(scores, urgency, heard, rubric, auto_failed)
     return Scorecard(
@@ -569,6 +584,8 @@ def _checklist(
     level: int,
     call_type: CallType | None,
     type_confidence: float,
+    *,
+    called_before: bool,
 ) -> tuple[ChecklistItem, ...]:
     rules = rubric.not_applicable.checklist
     if call_type in rules.call_types or not _has_turns(
@@ -580,11 +597,13 @@ def _checklist(
         unsure_why = "roles"
     elif heard.too_little(rubric) or not _has_turns(found, rules.turns_fewer_than):
         unsure_why = "unheard"
+    is_certain_type = type_confidence >= rubric.settings.type_certain_from
     return answer_checklist(
         found,
         rubric.questions_for(call_type),
         level=level,
-        is_certain_type=type_confidence >= rubric.settings.type_certain_from,
+        is_certain_type=is_certain_type,
+        called_before=called_before and is_certain_type,
         unsure_why=unsure_why,
     )
 
