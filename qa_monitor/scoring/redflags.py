@@ -261,7 +261,7 @@ class RedFlags:
     def _asked(self, plain: _Plain) -> _Asked:
         """What the questions at the end of an agent's turn ask about, and its advice names."""
         begins, ends = self._questions(plain.text)
-        last = max((plain.text.rfind(mark, begins, ends) for mark in "?|"), default=-1)
+        last = max(plain.text.rfind(mark, begins, ends) for mark in "?|")
         flags: dict[int, bool] = {}
         advised: set[str] = set()
         for number, match in self._matches(plain):
@@ -427,13 +427,13 @@ def _without_repeats(matches: Sequence[FlagMatch]) -> Iterator[FlagMatch]:
 # --- words ---------------------------------------------------------------------------------------
 
 _TOKEN = re.compile(
-    r"<[A-Za-z_]+?(?:_\d+)?>"
+    r"<[A-Za-z_]+?(?:_\d+)?>(?:['’][sS])?"
     r"|\d+(?:[.:]\d+)*"
     r"|[^\W\d_]+(?:['’][^\W\d_]+)*['’]?"
     r"|[.?!;…|]+|[,:()–—-]"
 )
+_CONTRACTED = frozenset("he she it that there here what who where when how let one".split())
 _PAUSE, _STOP, _ASKS = ",", "|", "?"
-_MARKS = frozenset({_PAUSE, _STOP, _ASKS})
 
 
 class _Words:
@@ -510,6 +510,9 @@ def _tokens(text: str) -> Iterator[tuple[str, tuple[int, int]]]:
             token = _PAUSE
         elif token.endswith("in'"):
             token = token[:-1] + "g"
+        # "mouth's", "mom's" and "<PERSON_1>'s" are their noun, whatever the 's stands for.
+        if token.endswith("'s") and token[:-2] not in _CONTRACTED:
+            token = re.sub(r"_\d+>$", ">", token[:-2])
         yield token.rstrip("'") or token, match.span()
 
 
