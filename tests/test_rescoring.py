@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from invented_records import (
@@ -254,11 +255,11 @@ def test_a_fault_of_scoring_fails_its_call_alone_and_without_its_words(
     other = store_call(monitor, "calls-2")
 
     def breaks_on_one(
-        dialogue: RedactedDialogue, findings: Sequence[Finding], rubric: Rubric
+        dialogue: RedactedDialogue, findings: Sequence[Finding], rubric: Rubric, **known: Any
     ) -> Scorecard:
         if dialogue.call_id == "calls-2":
             raise RuntimeError(dialogue.turns[1].text)
-        return make_scorecard(dialogue, findings, rubric)
+        return make_scorecard(dialogue, findings, rubric, **known)
 
     monkeypatch.setattr(rescoring, "make_scorecard", breaks_on_one)
     good, bad = monitor.rescore(rubric_file=lenient)

@@ -226,8 +226,12 @@ def test_doubtful_words_end_a_silence_that_nobody_announced() -> None:
 def test_a_silence_in_which_the_caller_is_to_answer_is_the_callers() -> None:
     card = call((A, "Hello.", 0, 1), (C, "Hold on, let me get my card.", 2, 4), (C, "Yes.", 40, 41))
     asked = call((A, "What's the number on it?", 0, 2), (C, "Five.", 15, 16))
-    assert kinds(card) == kinds(asked) == [SilenceKind.CALLERS]
-    assert dead_air(card) == dead_air(asked) == ()
+    looked = call(
+        (A, "Let me find your record. What's your date of birth?", 0, 2), (C, "<DATE_1>.", 30, 31)
+    )
+    for of in (card, asked, looked):
+        assert kinds(of) == [SilenceKind.CALLERS]
+        assert dead_air(of) == ()
 
 
 def test_waiting_for_the_agent_to_answer_is_the_queues() -> None:

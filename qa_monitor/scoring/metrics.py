@@ -513,7 +513,7 @@ def _kind(
     for one in reversed(before[-_ANNOUNCING_TURNS:]):
         if gap.start_s - one.end_s > _ANNOUNCED_WITHIN_S:
             break
-        closing = " ".join(_plain(one.turn.text).split()[-_ANNOUNCING_WORDS:])
+        closing = _closing(one.turn.text)
         is_hold = _HOLD_WORDS.search(closing) is not None
         if is_hold or _WAIT_WORDS.search(closing):
             if one.turn.role in CALLER_ROLES:
@@ -522,6 +522,13 @@ def _kind(
     if before and before[-1].turn.role in AGENT_ROLES and _asks(before[-1].turn):
         return SilenceKind.CALLERS
     return SilenceKind.DEAD_AIR
+
+
+def _closing(text: str) -> str:
+    """The words that a turn ends with; where it asks, those of the question, which one answers."""
+    if text.rstrip().endswith("?"):
+        text = re.split(r"[.!?]\s", text.rstrip())[-1]
+    return " ".join(_plain(text).split()[-_ANNOUNCING_WORDS:])
 
 
 def _asks(turn: RedactedTurn) -> bool:
