@@ -57,6 +57,15 @@ def test_without_times_only_counts_are_given() -> None:
     assert find_silences(dialogue(ROUTINE)) == ()
 
 
+def test_questions_are_counted_also_where_nothing_is_punctuated() -> None:
+    asked = "sure what is your date of birth and can you spell your last name"
+    of = call((A, asked, 0, 5), (C, "<DATE_1>", 20, 21), (A, "thank you that is fine", 33, 35))
+    assert call_metrics(of)["questions_by_agent"] == 2
+    assert kinds(of) == [SilenceKind.CALLERS, SilenceKind.DEAD_AIR]
+    punctuated = dialogue([(A, "What is your name? I know what is due. Is it you?")])
+    assert call_metrics(punctuated)["questions_by_agent"] == 2
+
+
 def test_an_empty_call_has_measures() -> None:
     assert call_metrics(dialogue(()))["words"] == 0
     assert dead_air(dialogue(())) == ()

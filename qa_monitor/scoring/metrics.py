@@ -89,6 +89,17 @@ _BACK_WORDS: Final = re.compile(
     r"sorry (?:about|for) (?:the|that|your) (?:wait|hold|delay)|sorry to keep you)\b"
 )
 
+_PUNCTUATION: Final = re.compile(r"[.!?,]")
+
+# For recognisers that write no question marks: what a question begins with, and a statement rarely.
+_ASKING_WORDS: Final = re.compile(
+    r"\b(?:(?:what|when|where|who|how|why|which)"
+    r"(?: s| is| are| was| were| do| does| did| can| would| will| should|"
+    r" many| much| long| old| far| about| kind of| time| day)|"
+    r"(?:can|could|would|will|do|did|are|were|have|may|shall|should|is|does|has)"
+    r" (?:you|i|we|he|she|they|it|that|there|your|anyone|anybody|anything))\b"
+)
+
 # --- what is measured ----------------------------------------------------------------------------
 
 _OURS = "qa_monitor"
@@ -143,7 +154,12 @@ _ROWS: tuple[tuple[str, Unit, str, str], ...] = (
     ("caller_turns", "count", "Turns of callers and third persons.", _CONVERSATION),
     ("words", "count", "Words of anybody; a placeholder is one word.", _OURS),
     ("agent_word_share", "share", "The agent's words, of all words.", _ANALYTICS),
-    ("questions_by_agent", "count", "Question marks in what the agent says.", _ANALYTICS),
+    (
+        "questions_by_agent",
+        "count",
+        "Questions of the agent: question marks, or where nothing is punctuated, phrases that ask.",
+        _ANALYTICS,
+    ),
     ("talk_span_s", "s", "From the first word of anybody to the last.", _OURS),
     ("talk_s", "s", "Time in which anybody speaks.", _OURS),
     ("queue_s", "s", "From the first word of anybody to the agent's first.", _OURS),
@@ -271,7 +287,7 @@ def call_metrics(dialogue: RedactedDialogue) -> dict[str, float]:
         "caller_turns": float(len(caller)),
         "words": float(words),
         "agent_word_share": _share(sum(map(_words, agent)), words),
-        "questions_by_agent": float(sum(turn.text.count("?") for turn in agent)),
+        "questions_by_agent": float(sum(map(_questions, agent))),
     }
     timed = _timed(dialogue)
     return measures | _timed_metrics(dialogue, timed) if timed else measures
@@ -528,11 +544,24 @@ def _closing(text: str) -> str:
     """The words that a turn ends with; where it asks, those of the question, which one answers."""
     if text.rstrip().endswith("?"):
         text = re.split(r"[.!?]\s", text.rstrip())[-1]
+    return _last_words(text)
+
+
+def _last_words(text: str) -> str:
     return " ".join(_plain(text).split()[-_ANNOUNCING_WORDS:])
 
 
 def _asks(turn: RedactedTurn) -> bool:
-    return turn.text.rstrip().endswith("?")
+    """Whether the turn ends with a question."""
+    if _PUNCTUATION.search(turn.text):
+        return turn.text.rstrip().endswith("?")
+    return _ASKING_WORDS.search(_last_words(turn.text)) is not None
+
+
+def _questions(turn: RedactedTurn) -> int:
+    if _PUNCTUATION.search(turn.text):
+        return turn.text.count("?")
+    return len(_ASKING_WORDS.findall(_plain(turn.text)))
 
 
 def _plain(text: str) -> str:
