@@ -132,7 +132,7 @@ def _heard(
     """Those of the calls that were heard, with the labels of the turns that were said in each."""
     from dataclasses import replace
 
-    from qa_monitor.training.labelled_calls import call_from_json
+    from qa_monitor.training.labelled_calls import call_from_json, labelled_json
 
     said = {call.call_id: (writer, call) for writer, call in written}
     found: list[Asked] = []
@@ -140,7 +140,8 @@ def _heard(
         if line["id"] not in said:
             continue
         writer, call = said[line["id"]]
-        heard = replace(call, turns=call_from_json(_known_roles(line)).turns)
+        turns = call_from_json(_known_roles({**labelled_json(call), "turns": line["turns"]})).turns
+        heard = replace(call, turns=turns)
         asked = _asked(writer, heard, redactor, labelled=False)
         if all("said" in turn for turn in line["turns"]):
             labels = tuple(_labels_of(call, turn["said"]) for turn in line["turns"])
@@ -601,7 +602,7 @@ def _baselines(
                 ("product",) if name == SCRIPT else (),
             )
             for figure in wanted
-            if figure.group not in ("call_type",) or figure.measure != "calibration_error"
+            if figure.measure != "calibration_error" or figure.group == "urgency"
         ]
         section.notes.append(f"The baselines learnt from {len(learn)} calls of other writers.")
         sections.append(section)
@@ -624,7 +625,7 @@ def _fairness(scorer: Scorer, name: str, scored: Sequence[Scored]) -> Section:
         for flipped, of_call in zip(found, by_call, strict=True):
             if flipped is not None:
                 of_call.append(flipped)
-        if changed:
+        if len(changed) >= _SMALLEST_SLICE:
             cells = _flip_cells(changed)
             section.rows.append(
                 Row(f"{variant.group}: {variant.name}", cells, target, columns[:-1])
@@ -633,7 +634,8 @@ def _fairness(scorer: Scorer, name: str, scored: Sequence[Scored]) -> Section:
     section.rows.append(Row("all variants together", cells, target, columns[:-1]))
     section.notes.append(
         "Of the calls in which the variant changed a word. Points flip when they round to another "
-        "number or are given once only. Together, a call counts once for each variant."
+        "number or are given once only. Together, a call counts once for each variant, also of "
+        f"those that change fewer than {_SMALLEST_SLICE} calls and have no row."
     )
     return section
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -312,7 +313,7 @@ def test_an_error_says_its_kind_and_place_and_nothing_of_the_call(
 
 @pytest.mark.slow
 def test_the_command_prints_totals_and_never_words_ids_or_single_calls(tmp_path: Path) -> None:
-    calls = written(tmp_path / "frozen")
+    calls = written(tmp_path / "frozen", each=2)
     heard = {
         "id": "zebrav0u",
         "turns": [
@@ -337,6 +338,8 @@ def test_the_command_prints_totals_and_never_words_ids_or_single_calls(tmp_path:
     options = ["--calls", str(calls), "--shared", str(tmp_path / "shared"), "--gold-redaction"]
     result = subprocess.run(
         [sys.executable, SCRIPT, *options, "--json", "--part", "scores", "fairness"],
+        # One thread: on a busy machine several wait for each other.
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=True,
@@ -345,18 +348,18 @@ def test_the_command_prints_totals_and_never_words_ids_or_single_calls(tmp_path:
     agreement = {row["figure"]: row for row in sections["agreement with the reader"]["rows"]}
     found = agreement["urgency, emergencies found"]
     assert found["target"] == ">= 0.95"
-    assert found["script"]["count"] == 6
+    assert found["script"]["count"] == 4
     assert found["heard"]["count"] == 1
     assert found["calls-dev"]["count"] == 0
     assert agreement["call type, macro-F1"]["worst"][0] == "script"
     turns = {row["figure"]: row for row in sections["findings by turn"]["rows"]}
-    assert turns["checklist, any label, F1"]["script"]["count"] == 24
+    assert turns["checklist, any label, F1"]["script"]["count"] == 16
     assert turns["checklist, any label, F1"]["heard"]["count"] == 1
     assert "calls-dev" not in turns["checklist, any label, F1"]
     assert sections["from script to heard"]["rows"]
     swapped = sections["flips in %, script"]["rows"][0]
     assert swapped["target"] == "<= 5"
-    assert swapped["any"]["count"] == 12
+    assert swapped["any"]["count"] == 8
     told = (result.stdout + result.stderr).lower()
     assert "zebra" not in told
     assert "quokka" not in told
