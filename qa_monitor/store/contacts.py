@@ -8,6 +8,7 @@ counts, because call types are read from words.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Select
 
 __all__ = ["Leg", "contacts_among", "contacts_of", "contacts_of_chosen"]
+
+_LEGS_WITHIN = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +59,11 @@ def contacts_of(
         call_type=None,
     )
     others = []
-    if recording.caller_key is not None:
-        query = _legs().where(calls.c.caller_key == recording.caller_key)
+    if recording.caller_key is not None and recording.started_at is not None:
+        query = _legs().where(
+            calls.c.caller_key == recording.caller_key,
+            calls.c.started_at.between(*_around(recording.started_at, within)),
+        )
         others = [_leg(row) for row in connection.execute(query)]
     newest = connection.scalar(select(func.max(calls.c.started_at)))
     return contacts_among(own, others, within=within, known_until=min(now, newest or now))
@@ -76,28 +82,39 @@ def contacts_of_chosen(
     newest = select(func.max(calls.c.started_at)).scalar_subquery()
     around = []
     if since is not None:
-        around.append(calls.c.started_at >= since - within)
+        around.append(calls.c.started_at >= _around(since, within)[0])
     if until is not None:
-        around.append(calls.c.started_at < until + within)
+        around.append(calls.c.started_at < _around(until, within)[1])
     rows = connection.execute(
         _legs()
         .add_columns(and_(true(), *chosen).label("is_chosen"), newest.label("newest"))
         .where(or_(and_(*chosen), and_(calls.c.caller_key.is_not(None), *around)))
+        .order_by(calls.c.started_at)
     ).all()
-    by_caller: dict[str, list[Leg]] = {}
+    by_caller: dict[str, tuple[list[datetime], list[Leg]]] = {}
     for row in rows:
-        if row.caller_key is not None:
-            by_caller.setdefault(row.caller_key, []).append(_leg(row))
-    return {
-        row.call_id: contacts_among(
-            _leg(row),
-            by_caller.get(row.caller_key, ()),
-            within=within,
-            known_until=min(now, row.newest or now),
-        )
-        for row in rows
-        if row.is_chosen
-    }
+        if row.caller_key is not None and row.started_at is not None:
+            times, legs = by_caller.setdefault(row.caller_key, ([], []))
+            times.append(row.started_at)
+            legs.append(_leg(row))
+    found = {}
+    for row in rows:
+        if row.is_chosen:
+            others: Sequence[Leg] = ()
+            if row.started_at is not None and row.caller_key is not None:
+                times, legs = by_caller[row.caller_key]
+                first, last = _around(row.started_at, within)
+                others = legs[bisect_left(times, first) : bisect_right(times, last)]
+            known_until = min(now, row.newest or now)
+            found[row.call_id] = contacts_among(
+                _leg(row), others, within=within, known_until=known_until
+            )
+    return found
+
+
+def _around(at: datetime, within: timedelta) -> tuple[datetime, datetime]:
+    """Between when calls begin that may matter: the legs of one interaction begin within a day."""
+    return at - within - _LEGS_WITHIN, at + within + _LEGS_WITHIN
 
 
 def contacts_among(
