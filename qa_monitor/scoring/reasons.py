@@ -275,7 +275,7 @@ def urgency_reason(level: int, signs: int, *, is_likely: bool) -> str:
 
 def escalation_reason(
     level: int,
-    outcome: EscalationOutcome,
+    outcome: EscalationOutcome | None,
     moved: Sequence[Moved],
     *,
     action: str | None = None,
@@ -284,7 +284,8 @@ def escalation_reason(
 ) -> str:
     """The reason of an escalation score.
 
-    ``action`` is the right one that was taken, ``delay_s`` after the first sign; ``advice`` the
+    ``outcome`` is ``None`` where it is unsure, ``action`` the right one that was taken,
+    ``delay_s`` after the first sign; ``advice`` the
     label that would have brought most.
     """
     call = f"The call {_LEVEL[level]}"
@@ -296,12 +297,18 @@ def escalation_reason(
             text += ", but late or without all that makes it safe"
         elif outcome is EscalationOutcome.MISSED:
             text += ", but too late or too weakly to count as help"
+        elif outcome is None:
+            text += "; whether that was all it asked for, a person should judge"
         sentences = [text + "."]
         if helped:
             sentences.append(f"You also {_and([_deed(one.label) for one in helped[:3]])}.")
     else:
         if outcome is EscalationOutcome.MISSED:
             sentences = [f"{call}, and what it asks for was not heard from you."]
+        elif outcome is None:
+            sentences = [
+                f"{call}; whether you did what it asks for is not sure, and a person should judge."
+            ]
         else:
             sentences = [f"{call}, and only part of what it asks for was heard from you."]
         if helped:

@@ -21,12 +21,13 @@ from pydantic import (
     model_validator,
 )
 
-from qa_monitor.calls import CallType, Criterion
+from qa_monitor.calls import CallType, Criterion, EscalationOutcome
 from qa_monitor.errors import ConfigError
 from qa_monitor.scoring.features import (
     EMPATHY_FEATURES,
     ESCALATION_FEATURES,
     LISTENING_FEATURES,
+    ROUTINE_FEATURES,
     URGENCY_FEATURES,
 )
 from qa_monitor.scoring.labels import AGENT_TASKS, CALLER_TASKS, LABELS
@@ -64,6 +65,12 @@ Builtin = Literal[
     "member_id_read_back",
 ]
 """Questions of a checklist that need more than a finding; ``checklists`` answers them."""
+
+_URGENT_OUTCOMES = (
+    EscalationOutcome.MISSED,
+    EscalationOutcome.LATE_OR_PARTIAL,
+    EscalationOutcome.PROPERLY,
+)
 
 _FEATURES = {
     "empathy": EMPATHY_FEATURES,
@@ -129,6 +136,7 @@ Points = Annotated[Number, Field(ge=LOWEST, le=HIGHEST)]
 Level = Annotated[int, Field(strict=True, ge=0, le=3)]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)]
 UrgencyTable = Annotated[dict[str, Number], AfterValidator(_signed(URGENCY_FEATURES, "base"))]
+RoutineTable = Annotated[dict[str, Number], AfterValidator(_signed(ROUTINE_FEATURES, "base"))]
 
 
 class _Table(BaseModel):
@@ -181,6 +189,18 @@ class _Urgency(_Table):
     level1: UrgencyTable
     level2: UrgencyTable
     level3: UrgencyTable
+
+
+class _Urgent(_Table):
+    """Steps in an urgent call: thresholds to late or partial, and to proper."""
+
+    thresholds: Annotated[tuple[Number, Number], AfterValidator(_increasing)]
+    weights: Annotated[dict[str, Number], AfterValidator(_signed(ESCALATION_FEATURES))]
+
+
+class _Outcome(_Table):
+    urgent: _Urgent
+    routine: RoutineTable
 
 
 class _AbstainWidth(_Table):
@@ -257,8 +277,8 @@ class Settings(_Table):
     level1_from: Share
     level2_from: Share
     level3_from: Share
-    properly_from: Points
-    late_or_partial_from: Points
+    outcome_from: Share
+    missed_counts: Annotated[Number, Field(gt=0)]
     also_from: Share
     interruption_points: Weight
     interruptions_free: Weight
@@ -271,12 +291,6 @@ class Settings(_Table):
     unsure_from: Share
     unsure_to: Share
 
-    @model_validator(mode="after")
-    def _in_order(self) -> Settings:
-        if self.late_or_partial_from > self.properly_from:
-            raise ValueError("late_or_partial_from must not be above properly_from")
-        return self
-
 
 class Rubric(_Table):
     """A rubric as its file has it, checked."""
@@ -286,6 +300,7 @@ class Rubric(_Table):
     weights: Weights
     points: _Points
     urgency: _Urgency
+    outcome: _Outcome
     abstain_width: _AbstainWidth
     not_applicable: _NotApplicable = _NotApplicable()
     auto_fail: _AutoFail = _AutoFail()
@@ -322,6 +337,30 @@ class Rubric(_Table):
         first, second, third = (logistic(t["base"] + _sum(t, features)) for t in tables)
         second = min(first, second)
         return first, second, min(second, third)
+
+    def outcome_probabilities(
+        self,
+        urgency: tuple[float, float, float],
+        escalation: Mapping[int, Mapping[str, float]],
+        routine: Mapping[str, float],
+    ) -> dict[EscalationOutcome, float]:
+        """The probability of each outcome, whatever the urgency may be.
+
+        ``urgency`` are the probabilities of at least 1, 2 and 3, ``escalation`` the features by
+        level, ``routine`` those of steps that a call that is not urgent does not need.
+        """
+        unneeded = logistic(self.outcome.routine["base"] + _sum(self.outcome.routine, routine))
+        shares = {
+            EscalationOutcome.NOT_NEEDED: (1 - urgency[0]) * (1 - unneeded),
+            EscalationOutcome.UNNEEDED: (1 - urgency[0]) * unneeded,
+        }
+        shares |= dict.fromkeys(_URGENT_OUTCOMES, 0.0)
+        for level, (at_least, more) in enumerate(pairwise((*urgency, 0.0)), 1):
+            evidence = _sum(self.outcome.urgent.weights, escalation[level])
+            steps = distribution_of(evidence, self.outcome.urgent.thresholds)
+            for outcome, share in zip(_URGENT_OUTCOMES, steps, strict=True):
+                shares[outcome] += (at_least - more) * share
+        return shares
 
     def weight_of(self, criterion: Criterion) -> float:
         """What ``criterion`` counts in the total; urgency counts nothing."""

@@ -156,7 +156,7 @@ def make_scorecard(
         called_before=call_type is not None and call_type in earlier_types,
     )
     auto_failed = _auto_failed(checklist, escalation, outcome, urgency.level, rubric)
-    review_reasons = _review_reasons(scores, urgency, heard, rubric, auto_failed)
+    review_reasons = _review_reasons(scores, urgency, outcome, heard, rubric, auto_failed)
     return Scorecard(
         call_id=dialogue.call_id,
         rubric_version=rubric.full_version,
@@ -493,21 +493,15 @@ def _urgency(found: CallFindings, heard: _Heard, rubric: Rubric) -> _Urgency:
 
 def _escalation(
     found: CallFindings, rubric: Rubric, urgency: _Urgency
-) -> tuple[Score, EscalationOutcome, float | None]:
+) -> tuple[Score, EscalationOutcome | None, float | None]:
     level = urgency.level
+    outcome = _outcome(found, rubric, urgency)
     if level == 0:
-        places = found.places(ESCALATION_ACTION, "emergency_number", "transfer_now", at_least=0.6)
-        outcome = EscalationOutcome.UNNEEDED if places else EscalationOutcome.NOT_NEEDED
-        why = "unneeded" if places else "not_urgent"
+        places = found.places(ESCALATION_ACTION, "emergency_number", "transfer_now")
+        why = "unneeded" if outcome is EscalationOutcome.UNNEEDED else "not_urgent"
         return _not_assessable(Criterion.ESCALATION, why, evidence=places), outcome, None
     weighing = _weighing(Criterion.ESCALATION, found, rubric, level=level)
     points = weighing.points_of(weighing.features)
-    if points >= rubric.settings.properly_from:
-        outcome = EscalationOutcome.PROPERLY
-    elif points >= rubric.settings.late_or_partial_from:
-        outcome = EscalationOutcome.LATE_OR_PARTIAL
-    else:
-        outcome = EscalationOutcome.MISSED
     action = found.first_right_action(level)
     delay_s = _delay_s(found, action)
     taken = [f for f in found.of_task(ESCALATION_ACTION) if sureness(f) >= _SURE]
@@ -546,6 +540,24 @@ def _right_label(
         if f.label in right and f.evidence and f.evidence.turn_index == action.index
     ]
     return max(there, key=sureness).label
+
+
+def _outcome(found: CallFindings, rubric: Rubric, urgency: _Urgency) -> EscalationOutcome | None:
+    """The likeliest outcome that fits the level of urgency; ``None`` where it is too unsure."""
+    shares = rubric.outcome_probabilities(
+        urgency.probabilities,
+        {level: found.escalation(level) for level in (1, 2, 3)},
+        found.routine(),
+    )
+    routine = (EscalationOutcome.NOT_NEEDED, EscalationOutcome.UNNEEDED)
+    fitting = [outcome for outcome in shares if (outcome in routine) == (urgency.level == 0)]
+
+    def weighed(outcome: EscalationOutcome) -> float:
+        is_missed = outcome is EscalationOutcome.MISSED
+        return shares[outcome] * (rubric.settings.missed_counts if is_missed else 1.0)
+
+    likeliest = max(fitting, key=weighed)
+    return likeliest if shares[likeliest] >= rubric.settings.outcome_from else None
 
 
 def _answers(found: CallFindings, cues: Sequence[Evidence]) -> list[RedactedTurn]:
@@ -653,6 +665,7 @@ def _total(
 def _review_reasons(
     scores: Sequence[Score],
     urgency: _Urgency,
+    outcome: EscalationOutcome | None,
     heard: _Heard,
     rubric: Rubric,
     auto_failed: Sequence[str],
@@ -665,6 +678,7 @@ def _review_reasons(
         "doubtful_text": heard.doubtful_share > settings.doubtful_share_at_most,
         "speech_dropped": heard.dropped_share > settings.doubtful_share_at_most,
         "urgent_unsure": settings.unsure_from <= urgency.probabilities[2] < settings.unsure_to,
+        "outcome_unsure": outcome is None and heard.roles_certain,
         "abstained": has_abstained,
         "low_confidence": any(
             score.confidence < settings.review_confidence_below for score in judged

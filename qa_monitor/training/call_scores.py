@@ -6,21 +6,21 @@ numbers expect findings as good as those of real use.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import lsq_linear, minimize
+from scipy.optimize import minimize
 
-from qa_monitor.calls import Finding, RedactedDialogue, Role
+from qa_monitor.calls import EscalationOutcome, Finding, RedactedDialogue, Role
 from qa_monitor.scoring.encoder import Calibration, Predictions
 from qa_monitor.scoring.features import (
     EMPATHY_FEATURES,
     ESCALATION_FEATURES,
     LISTENING_FEATURES,
+    ROUTINE_FEATURES,
     URGENCY_FEATURES,
     CallFindings,
 )
@@ -40,6 +40,7 @@ from qa_monitor.training.labelled_calls import LabelledCall
 
 __all__ = ["Example", "fit_calibration", "fit_rubric", "fit_thresholds"]
 
+_TASKS_OF_ROLE = {Role.AGENT: AGENT_TASKS, Role.CALLER: CALLER_TASKS}
 _BIAS_PULL = 0.02
 _FEW = 8
 _RIDGES = (3.0, 10.0, 30.0)
@@ -68,6 +69,8 @@ _EXPECTED_POINTS: Mapping[str, Mapping[str, float]] = {
         "interrupts": -0.5,
         "against": -0.5,
         "passed_over": -0.4,
+        "one_sided": -0.3,
+        "dead_air": -0.6,
     },
     "escalation": {
         "right": 1.2,
@@ -79,19 +82,45 @@ _EXPECTED_POINTS: Mapping[str, Mapping[str, float]] = {
         "commitment": 0.3,
         "questions": 0.3,
         "minimises": -0.8,
+        "unheeded": -0.6,
     },
 }
 """What the rubric lets one expect; the fit departs from it as far as the calls insist."""
 
 _EXPECTED_URGENCY: Mapping[int, Mapping[str, float]] = {
-    1: {"cue1": 5.0, "cue2": 1.0, "flag": 1.0, "rule2": 0.7, "rule3": 0.7},
-    2: {"cue2": 5.0, "cues": 1.0, "flag": 1.5, "rule2": 1.0, "rule3": 1.0},
-    3: {"cue3": 5.0, "cues": 1.0, "flag": 1.0, "rule3": 1.8},
+    1: {"cue1": 5.0, "cue2": 1.0, "flag": 1.0, "rule2": 0.8, "rule3": 0.8},
+    2: {
+        "cue2": 3.0,
+        "twice2": 2.0,
+        "cues": 1.0,
+        "flag": 1.0,
+        "flags": 0.5,
+        "rule2": 1.2,
+        "rules": 1.0,
+    },
+    3: {
+        "cue3": 3.0,
+        "twice3": 2.0,
+        "cues3": 1.0,
+        "flag": 1.0,
+        "flags": 0.5,
+        "rule3": 1.6,
+        "rules": 1.0,
+    },
 }
-_FIXED_URGENCY = frozenset({"rule2", "rule3"})
-"""Not fitted: the rules were written with these calls in sight, which flatters them here."""
+_WRITERS_OF_RULES = frozenset("abcdfghi")
+"""The red-flag rules were made with these writers' calls in sight, so what the rules are worth is
+not fitted on them."""
 
+_URGENT_OUTCOMES = (
+    EscalationOutcome.MISSED,
+    EscalationOutcome.LATE_OR_PARTIAL,
+    EscalationOutcome.PROPERLY,
+)
 _STRETCHES = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5)
+_POINT_SCALE = 0.45
+"""About how many points one unit of log-odds is worth."""
+_RIDGE_SCALE = 0.02
 
 Array = NDArray[np.float64]
 
@@ -127,7 +156,7 @@ def turn_rows(
             strict=True,
         )
         for turn, (row, word_row) in zip(call.turns, both, strict=True):
-            if task not in (AGENT_TASKS if turn.role is Role.AGENT else CALLER_TASKS):
+            if task not in _TASKS_OF_ROLE.get(turn.role, ()):
                 continue
             given = turn.labels.get(task, ())
             logits.append(row)
@@ -234,23 +263,23 @@ def _best_threshold(shares: Array, is_so: NDArray[np.bool_], low: float, high: f
 
 
 def fit_rubric(examples: Sequence[Example]) -> dict[str, Any]:
-    """The tables ``points``, ``urgency`` and the fitted part of ``settings`` of a rubric file."""
+    """The tables ``points``, ``urgency`` and ``outcome`` of a rubric file."""
     found = [CallFindings.of(example.dialogue, example.findings) for example in examples]
     groups = np.asarray([example.group for example in examples])
     calls = [example.call for example in examples]
-    points: dict[str, dict[str, float]] = {}
+    points: dict[str, dict[str, Any]] = {}
     rows = [f.empathy() if f.opportunities() else None for f in found]
-    points["empathy"], _ = _fit_points(
+    points["empathy"] = _fit_points(
         rows, [call.empathy for call in calls], groups, EMPATHY_FEATURES, "empathy"
     )
-    points["active_listening"], _ = _fit_points(
+    points["active_listening"] = _fit_points(
         [f.listening() for f in found],
         [call.active_listening for call in calls],
         groups,
         LISTENING_FEATURES,
         "active_listening",
     )
-    points["escalation"], guesses = _fit_points(
+    points["escalation"] = _fit_points(
         [f.escalation(c.urgency) if c.urgency else None for f, c in zip(found, calls, strict=True)],
         [call.escalation_score for call in calls],
         groups,
@@ -259,8 +288,11 @@ def fit_rubric(examples: Sequence[Example]) -> dict[str, Any]:
     )
     return {
         "points": points,
-        "urgency": _fit_urgency(found, calls),
-        "settings": _outcome_thresholds(guesses, calls),
+        "urgency": _fit_urgency(
+            [f for f, group in zip(found, groups, strict=True) if group not in _WRITERS_OF_RULES],
+            [c for c, group in zip(calls, groups, strict=True) if group not in _WRITERS_OF_RULES],
+        ),
+        "outcome": _fit_outcome(found, calls),
     }
 
 
@@ -270,51 +302,96 @@ def _fit_points(
     groups: NDArray[np.str_],
     signs: Mapping[str, int],
     criterion: str,
-) -> tuple[dict[str, float], dict[int, float]]:
-    """Coefficients with the wanted signs, and each call's points by the other writers' fit."""
-    expected = np.asarray([_EXPECTED_POINTS[criterion][name] for name in signs])
+) -> dict[str, Any]:
+    """The table of a criterion.
+
+    The pull to what is expected, and how far points are stretched about their centre, are those
+    that serve best where a writer's calls are scored by the fit of the others.
+    """
+    expected = np.asarray([_EXPECTED_POINTS[criterion].get(name, 0.0) for name in signs])
+    expected = expected / _POINT_SCALE
     used = [i for i, (row, target) in enumerate(zip(rows, targets, strict=True)) if row and target]
     x = np.asarray([[(rows[i] or {})[name] for name in signs] for i in used])
-    y = np.asarray([float(targets[i] or 0) for i in used])
+    y = np.asarray([int(targets[i] or 0) for i in used])
     where = groups[used]
+    centre = float(y.mean())
     best: tuple[float, float, float] | None = None
-    best_guess = y
     for ridge in _RIDGES:
-        guess = np.zeros(len(y))
+        means = np.zeros(len(y))
         for group in sorted(set(where)):
             inside = where == group
-            guess[inside] = _predict(
-                _solve(x[~inside], y[~inside], signs, expected, ridge), x[inside]
-            )
+            fitted = _proportional_odds(x[~inside], y[~inside], signs, expected, ridge)
+            means[inside] = _expected_points(x[inside], *fitted)
         for stretch in _STRETCHES:
-            stretched = np.clip(y.mean() + stretch * (guess - y.mean()), 1, 5)
+            stretched = np.clip(centre + stretch * (means - centre), 1, 5)
             kappa = quadratic_weighted_kappa(list(y), list(stretched)) or 0.0
             score = kappa - 0.15 * float(np.abs(stretched - y).mean())
             if best is None or score > best[0]:
-                best, best_guess = (score, ridge, stretch), stretched
+                best = (score, ridge, stretch)
     assert best is not None
     _, ridge, stretch = best
-    weights = _solve(x, y, signs, expected, ridge)
-    table = {"base": round(float(weights[0] * stretch + (1 - stretch) * y.mean()), 3)}
-    for name, weight in zip(signs, weights[1:], strict=True):
-        table[name] = round(float(weight * stretch), 3) + 0.0
-    return table, dict(zip(used, (float(g) for g in best_guess), strict=True))
+    thresholds, weights = _proportional_odds(x, y, signs, expected, ridge)
+    return {
+        "thresholds": [round(float(threshold), 3) for threshold in thresholds],
+        "centre": round(centre, 3),
+        "stretch": stretch,
+        "weights": {
+            name: round(float(weight), 3) + 0.0 for name, weight in zip(signs, weights, strict=True)
+        },
+    }
 
 
-def _solve(x: Array, y: Array, signs: Mapping[str, int], expected: Array, ridge: float) -> Array:
-    """Base and weights by bounded least squares, pulled to what is expected by ``ridge``."""
-    design = np.hstack([np.ones((len(x), 1)), x])
-    pull = np.sqrt(ridge) * np.eye(design.shape[1])[1:]
-    lower = [-np.inf, *(0.0 if sign > 0 else -np.inf for sign in signs.values())]
-    upper = [np.inf, *(np.inf if sign > 0 else 0.0 for sign in signs.values())]
-    solution = lsq_linear(
-        np.vstack([design, pull]), np.concatenate([y, np.sqrt(ridge) * expected]), (lower, upper)
-    )
-    return np.asarray(solution.x)
+def _proportional_odds(
+    x: Array,
+    y: NDArray[np.int_],
+    signs: Mapping[str, int],
+    expected: Array,
+    ridge: float,
+    *,
+    steps: int = 5,
+) -> tuple[Array, Array]:
+    """Thresholds and weights by maximum likelihood [McCullagh 1980]; ``y`` is 1 to ``steps``.
+
+    Weights have the wanted signs and are pulled to what is expected by ``ridge``.
+    """
+    first = steps - 1
+    rows = np.arange(len(y))
+
+    def loss(parameters: Array) -> tuple[float, Array]:
+        thresholds = np.cumsum(np.concatenate([parameters[:1], np.exp(parameters[1:first])]))
+        odds = (x @ parameters[first:])[:, None] - thresholds[None, :]
+        at_least = np.hstack([np.ones((len(y), 1)), 1 / (1 + np.exp(-odds)), np.zeros((len(y), 1))])
+        shares = np.clip(at_least[rows, y - 1] - at_least[rows, y], 1e-9, 1)
+        pull = parameters[first:] - expected
+        value = -np.log(shares).sum() + 0.5 * ridge * _RIDGE_SCALE * (pull**2).sum()
+        slopes = at_least * (1 - at_least)
+        rise, fall = slopes[rows, y - 1] / shares, slopes[rows, y] / shares
+        # d(-log share): by the odds of the step reached, and of the step not reached.
+        by_odds = np.zeros((len(y), steps + 1))
+        by_odds[rows, y - 1] -= rise
+        by_odds[rows, y] += fall
+        by_threshold = -by_odds[:, 1:steps].sum(axis=0)
+        later = np.cumsum(by_threshold[::-1])[::-1]
+        gradient = np.concatenate(
+            [
+                later[:1],
+                later[1:] * np.exp(parameters[1:first]),
+                x.T @ by_odds[:, 1:steps].sum(axis=1) + ridge * _RIDGE_SCALE * pull,
+            ]
+        )
+        return float(value), gradient
+
+    middle = float(expected @ x.mean(axis=0))
+    start = np.concatenate([[middle - 3.0], np.full(first - 1, np.log(2.0)), expected])
+    bounds: list[tuple[float | None, float | None]] = [(None, None), *[(-3.0, 3.0)] * (first - 1)]
+    bounds += [(0.0, None) if sign > 0 else (None, 0.0) for sign in signs.values()]
+    best = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    return np.cumsum(np.concatenate([best[:1], np.exp(best[1:first])])), best[first:]
 
 
-def _predict(weights: Array, x: Array) -> Array:
-    return np.asarray(weights[0] + x @ weights[1:])
+def _expected_points(x: Array, thresholds: Array, weights: Array) -> Array:
+    odds = (x @ weights)[:, None] - thresholds[None, :]
+    return np.asarray(1 + (1 / (1 + np.exp(-odds))).sum(axis=1))
 
 
 def _fit_urgency(
@@ -343,31 +420,52 @@ def _logistic(x: Array, target: Array, expected: Array) -> Array:
         nll = (np.logaddexp(0, scores) - target * scores).sum()
         return float(nll + 0.15 * ((weights[1:] - expected) ** 2).sum())
 
+    # The red-flag file is the centre's to write: its word never counts for nothing.
     bounds: list[tuple[float | None, float | None]] = [(None, None)]
     for name, value in zip(URGENCY_FEATURES, expected, strict=True):
-        bounds.append((value, value) if name in _FIXED_URGENCY else (0.0, None))
+        bounds.append((value if name in ("rule2", "rule3") else 0.0, None))
     return np.asarray(
         minimize(loss, np.concatenate([[-3.0], expected]), method="L-BFGS-B", bounds=bounds).x
     )
 
 
-def _outcome_thresholds(
-    guesses: Mapping[int, float], calls: Sequence[LabelledCall]
-) -> dict[str, float]:
-    """The thresholds at which the three outcomes are told apart most evenly."""
-    grid = [round(float(t), 2) for t in np.arange(1.2, 4.6, 0.1)]
-    outcomes = ("missed", "late_or_partial", "properly")
-    best, chosen = -1.0, (3.6, 1.7)
-    for proper, partial in product(grid, grid):
-        if partial >= proper:
-            continue
-        right: dict[str, list[bool]] = {outcome: [] for outcome in outcomes}
-        for i, guess in guesses.items():
-            truth = calls[i].escalated.value
-            if truth in right:
-                named = outcomes[int(guess >= partial) + int(guess >= proper)]
-                right[truth].append(named == truth)
-        evenly = sum(sum(hits) / len(hits) for hits in right.values() if hits)
-        if evenly > best + 1e-9:
-            best, chosen = evenly, (proper, partial)
-    return {"properly_from": chosen[0], "late_or_partial_from": chosen[1]}
+def _fit_outcome(
+    found: Sequence[CallFindings], calls: Sequence[LabelledCall]
+) -> dict[str, dict[str, Any]]:
+    """How the steps taken tell what became of the urgency, and whether a routine call needed none.
+
+    A call that a reader held to be urgent, and escalated without need, counts as missed.
+    """
+    names = {outcome: place for place, outcome in enumerate(_URGENT_OUTCOMES, 1)}
+    urgent = [(f, c) for f, c in zip(found, calls, strict=True) if c.urgency]
+    expected = _EXPECTED_POINTS["escalation"]
+    thresholds, weights = _proportional_odds(
+        np.asarray(
+            [[f.escalation(c.urgency)[name] for name in ESCALATION_FEATURES] for f, c in urgent]
+        ),
+        np.asarray([names.get(c.escalated, 1) for _, c in urgent]),
+        ESCALATION_FEATURES,
+        np.asarray([expected[name] for name in ESCALATION_FEATURES]) / _POINT_SCALE,
+        _RIDGES[0],
+        steps=len(_URGENT_OUTCOMES),
+    )
+    routine = [(f, c) for f, c in zip(found, calls, strict=True) if not c.urgency]
+    base, steps = _proportional_odds(
+        np.asarray([[f.routine()[name] for name in ROUTINE_FEATURES] for f, _ in routine]),
+        np.asarray([1 + (c.escalated is EscalationOutcome.UNNEEDED) for _, c in routine]),
+        ROUTINE_FEATURES,
+        np.asarray([3.0, 3.0, 0.0, 0.0]),
+        _RIDGES[0],
+        steps=2,
+    )
+    return {
+        "urgent": {
+            "thresholds": [round(float(t), 3) for t in thresholds],
+            "weights": _named(ESCALATION_FEATURES, weights),
+        },
+        "routine": {"base": round(-float(base[0]), 3), **_named(ROUTINE_FEATURES, steps)},
+    }
+
+
+def _named(names: Iterable[str], weights: Array) -> dict[str, float]:
+    return {name: round(float(w), 3) + 0.0 for name, w in zip(names, weights, strict=True)}

@@ -1,31 +1,42 @@
 """Trains the turn-findings model and fits the rubric, from the written calls, in one command.
 
     python -m qa_monitor.training.findings --calls models/turn-findings/calls \
-        --out models/turn-findings
+        --heard heard.jsonl --out models/turn-findings
 
-Each writer has a folder of calls. The network learns from most writers; calibration, thresholds and
-the rubric's numbers are fitted on the findings about writers that the network has not seen, so that
-they expect findings as good as those of real use; one more writer is kept for the test alone.
+Each writer has a folder of calls. Writers are dealt into folds; for each fold a network and a word
+model learn from the other folds' writers and answer about this one's, as written and (with
+``--heard``, made by ``python -m qa_monitor.training.heard_forms``) as a recogniser heard them. On
+these answers, about writers that their network has not seen, calibration, thresholds and the
+rubric's numbers are fitted, so that they expect findings as good as those of real use [cross-
+fitting, Chernozhukov et al. 2018]. The model that is written learns from all writers. What is
+trained is kept in ``--work`` as it is done, so that a run that was broken off goes on.
+
 Writes the model, ``rubric-fitted.toml`` (the numbers that ship in the rubric file) and
-``figures.json``. Baselines are measured in the same run.
+``figures.json``: how the folds' answers score, by writer. They are no test: see the figures command
+for calls that had no part in any of this.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from qa_monitor.calls import Role
+import numpy as np
+
 from qa_monitor.errors import UsageError
 from qa_monitor.scoring import findings_of
 from qa_monitor.scoring.encoder import Calibration, Predictions
 from qa_monitor.scoring.labels import AGENT_TASKS, CALL_TYPE, CALLER_TASKS, EXCLUSIVE_TASKS, LABELS
-from qa_monitor.scoring.measure import macro_f1, score_figures
+from qa_monitor.scoring.measure import score_figures
 from qa_monitor.scoring.redflags import RedFlags
-from qa_monitor.scoring.rubric import Rubric, load_rubric, rubric_from
+from qa_monitor.scoring.rubric import Rubric, rubric_content, rubric_from
 from qa_monitor.scoring.scorecard import make_scorecard
 from qa_monitor.training.call_scores import (
     Example,
@@ -35,62 +46,76 @@ from qa_monitor.training.call_scores import (
     turn_rows,
 )
 from qa_monitor.training.labelled_calls import LabelledCall, read_calls, redacted_dialogue
+from qa_monitor.training.turn_noise import heard_call
 
 __all__ = ["find_and_score", "main"]
 
-VERSION = "2026.11"
+VERSION = "2026.12"
 _FEW = 5
+_HEARD = "~heard"
+"""What the id of a call has at its end where it is the call as it was heard."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """A training: by the writers ``learning``, with answers about those ``asked``."""
+
+    name: str
+    learning: tuple[str, ...]
+    asked: tuple[str, ...]
+    calls: Path
+    heard: tuple[Path, ...]
+    work: Path
+    seed: int
+    epochs: int
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; see the module's docstring."""
     options = _parser().parse_args(arguments)
-    folders = [folder for folder in sorted(options.calls.iterdir()) if folder.is_dir()]
-    calls = {folder.name: read_calls(folder) for folder in folders}
-    fitting = options.fit.split(",")
-    learning = [name for name in calls if name not in (*fitting, options.test)]
-    if not {*fitting, options.test} <= calls.keys() or not learning:
-        raise UsageError("training needs calls to learn from, to fit on and to test on.")
-    from qa_monitor.training.findings_model import save_model
-    from qa_monitor.training.turn_network import (
-        Recipe,
-        base_model_folder,
-        make_tokenizer,
-        predict_call,
-        train_network,
-    )
-    from qa_monitor.training.word_model import train_word_model
+    writers = tuple(folder.name for folder in sorted(options.calls.iterdir()) if folder.is_dir())
+    if len(writers) < options.folds or options.folds < 2:
+        raise UsageError(
+            f"training needs calls of at least {options.folds} writers, a folder each."
+        )
+    options.work.mkdir(parents=True, exist_ok=True)
 
-    recipe = Recipe(seed=options.seed, epochs=options.epochs, threads=options.threads)
-    tokenizer = make_tokenizer(base_model_folder())
-    learn = [call for name in learning for call in calls[name]]
-    fit = {name: calls[name] for name in fitting}
-    network = train_network(
-        learn,
-        tokenizer,
-        recipe,
-        progress=lambda epoch, loss: print(f"epoch {epoch}: loss {loss:.2f}", flush=True),
-    )
-    words = train_word_model(learn, tokenizer, seed=options.seed)
-    unseen = {
-        call.call_id: predict_call(network, words, tokenizer, call)
-        for group in fit.values()
-        for call in group
-    }
-    # Once weighed, the word model may learn from the calls that it was weighed on as well.
-    words = train_word_model(
-        [*learn, *(call for group in fit.values() for call in group)], tokenizer, seed=options.seed
-    )
-    unseen |= {
-        call.call_id: predict_call(network, words, tokenizer, call) for call in calls[options.test]
+    def job(name: str, asked: Iterable[str]) -> _Job:
+        asked = tuple(asked)
+        return _Job(
+            name=name,
+            learning=tuple(writer for writer in writers if writer not in asked),
+            asked=asked,
+            calls=options.calls,
+            heard=tuple(options.heard),
+            work=options.work,
+            seed=options.seed,
+            epochs=options.epochs,
+        )
+
+    folds = [
+        job(f"fold-{number}", writers[number :: options.folds]) for number in range(options.folds)
+    ]
+    # The longest first.
+    _train_all([job("all", ()), *folds], options.jobs)
+    written, heard = _read(options.calls, writers, options.heard)
+    predictions = {
+        call_id: found for fold in folds for call_id, found in _load_answers(fold).items()
     }
     calibration, thresholds, figures = fit_and_measure(
-        learn=learn, fit=fit, test=calls[options.test], predictions=unseen, out=options.out
+        calls={writer: [*written[writer], *heard[writer]] for writer in writers},
+        predictions=predictions,
+        out=options.out,
     )
+    from qa_monitor.training.findings_model import save_model
+    from qa_monitor.training.turn_network import base_model_folder, load_network, make_tokenizer
+    from qa_monitor.training.word_model import load_words
+
+    tokenizer = make_tokenizer(base_model_folder())
     save_model(
         options.out,
-        network,
-        words,
+        load_network(options.work / "all.network.safetensors", tokenizer),
+        load_words(options.work / "all.words.safetensors"),
         tokenizer,
         version=VERSION,
         calibration=calibration,
@@ -102,31 +127,140 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m qa_monitor.training.findings")
     parser.add_argument("--calls", type=Path, required=True, help="a folder for each writer")
+    parser.add_argument("--heard", type=Path, nargs="*", default=[], help="heard calls (*.jsonl)")
     parser.add_argument("--out", type=Path, required=True, help="where the model goes")
-    parser.add_argument("--fit", default="f,g", help="the writers that the rubric is fitted on")
-    parser.add_argument("--test", default="e", help="the writer kept for the test")
+    parser.add_argument("--work", type=Path, default=Path("training"), help="what is half done")
+    parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at once, a core each")
     return parser
+
+
+# --- training ------------------------------------------------------------------------------------
+
+
+def _train_all(jobs: Sequence[_Job], at_once: int) -> None:
+    """Do what is not done yet."""
+    todo = [job for job in jobs if not _is_done(job)]
+    if at_once == 1:
+        for job in todo:
+            _train(job)
+        return
+    with ProcessPoolExecutor(at_once, mp_context=get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(_train, job) for job in todo]):
+            done.result()
+
+
+def _is_done(job: _Job) -> bool:
+    return (job.work / f"{job.name}.words.safetensors").is_file()
+
+
+def _train(job: _Job) -> None:
+    from qa_monitor.training.turn_network import (
+        Recipe,
+        base_model_folder,
+        make_tokenizer,
+        predict_call,
+        save_network,
+        train_network,
+    )
+    from qa_monitor.training.word_model import save_words, train_word_model
+
+    written, heard = _read(job.calls, (*job.learning, *job.asked), job.heard)
+    learn = [call for writer in job.learning for call in written[writer]]
+    learn_heard = [call for writer in job.learning for call in heard[writer]]
+    tokenizer = make_tokenizer(base_model_folder())
+    network = train_network(
+        learn,
+        [replace(call, call_id=call.call_id.removesuffix(_HEARD)) for call in learn_heard],
+        tokenizer,
+        Recipe(seed=job.seed, epochs=job.epochs, threads=1),
+        progress=lambda epoch, loss: print(
+            f"{job.name}: epoch {epoch + 1} of {job.epochs}, loss {loss:.2f}",
+            file=sys.stderr,
+            flush=True,
+        ),
+    )
+    words = train_word_model(learn, learn_heard, tokenizer, seed=job.seed)
+    asked = [c for writer in job.asked for c in (*written[writer], *heard[writer])]
+    if asked:
+        _save_answers(
+            job, {call.call_id: predict_call(network, words, tokenizer, call) for call in asked}
+        )
+    save_network(network, job.work / f"{job.name}.network.safetensors")
+    save_words(words, job.work / f"{job.name}.words.safetensors")
+
+
+def _read(
+    folder: Path, writers: Iterable[str], heard: Sequence[Path]
+) -> tuple[dict[str, tuple[LabelledCall, ...]], dict[str, tuple[LabelledCall, ...]]]:
+    """The calls of each writer, as written and as heard."""
+    written = {writer: read_calls(folder / writer) for writer in writers}
+    lines = (json.loads(line) for path in heard for line in path.read_text("utf-8").splitlines())
+    turns = {line["id"]: line["turns"] for line in lines}
+    return written, {
+        writer: tuple(
+            replace(heard_call(call, turns[call.call_id]), call_id=call.call_id + _HEARD)
+            for call in calls
+            if call.call_id in turns
+        )
+        for writer, calls in written.items()
+    }
+
+
+def _save_answers(job: _Job, answers: Mapping[str, Predictions]) -> None:
+    from safetensors.numpy import save_file
+
+    tensors = {}
+    for call_id, found in answers.items():
+        for task, logits in found.turns.items():
+            tensors[f"{call_id}/network/{task}"] = logits
+            tensors[f"{call_id}/words/{task}"] = found.word_turns[task]
+        tensors[f"{call_id}/network/{CALL_TYPE}"] = found.call_type
+        assert found.word_call_type is not None
+        tensors[f"{call_id}/words/{CALL_TYPE}"] = found.word_call_type
+        tensors[f"{call_id}/weights"] = found.weights
+    save_file(
+        {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in tensors.items()},
+        job.work / f"{job.name}.answers.safetensors",
+    )
+
+
+def _load_answers(job: _Job) -> dict[str, Predictions]:
+    from safetensors.numpy import load_file
+
+    tensors = load_file(job.work / f"{job.name}.answers.safetensors")
+    call_ids = sorted({name.split("/", 1)[0] for name in tensors})
+    tasks = [task for task in LABELS if task != CALL_TYPE]
+    return {
+        call_id: Predictions(
+            turns={task: tensors[f"{call_id}/network/{task}"] for task in tasks},
+            call_type=tensors[f"{call_id}/network/{CALL_TYPE}"],
+            weights=tensors[f"{call_id}/weights"],
+            word_turns={task: tensors[f"{call_id}/words/{task}"] for task in tasks},
+            word_call_type=tensors[f"{call_id}/words/{CALL_TYPE}"],
+        )
+        for call_id in call_ids
+    }
+
+
+# --- fitting -------------------------------------------------------------------------------------
 
 
 def fit_and_measure(
     *,
-    learn: Sequence[LabelledCall],
-    fit: Mapping[str, Sequence[LabelledCall]],
-    test: Sequence[LabelledCall],
+    calls: Mapping[str, Sequence[LabelledCall]],
     predictions: Mapping[str, Predictions],
     out: Path,
 ) -> tuple[Calibration, dict[str, dict[str, float]], dict[str, Any]]:
     """Calibration, thresholds and figures; writes ``rubric-fitted.toml`` and ``figures.json``.
 
-    ``predictions`` are for the calls of ``fit`` and ``test``, by a network that saw neither.
-    ``learn`` is what the baselines learn from, as the network did.
+    ``calls`` by writer, ``predictions`` for all of them by a network that saw none of the writer's.
     """
-    fitting = [call for group in fit.values() for call in group]
-    calibration = fit_calibration(fitting, predictions)
-    thresholds = fit_thresholds(fitting, predictions, calibration)
+    every = [call for group in calls.values() for call in group]
+    calibration = fit_calibration(every, predictions)
+    thresholds = fit_thresholds(every, predictions, calibration)
     red_flags = RedFlags()
 
     def find(call: LabelledCall, writer: str) -> Example:
@@ -145,17 +279,19 @@ def fit_and_measure(
             ),
         )
 
-    examples = [find(call, writer) for writer, group in fit.items() for call in group]
-    tests = [find(call, "test") for call in test]
+    examples = [find(call, writer) for writer, group in calls.items() for call in group]
     fitted = fit_rubric(examples)
     rubric = with_fitted(fitted)
-    figures = {
-        "fitted_on": find_and_score(examples, rubric),
-        "test": find_and_score(tests, rubric),
-        "turns_test": turn_figures(test, predictions, calibration),
-        "baseline_turns_test": baseline_turns(learn, test),
-        "baseline_test": baseline_calls([*learn, *fitting], test),
+    as_written = [e for e in examples if not e.call.call_id.endswith(_HEARD)]
+    as_heard = [e for e in examples if e.call.call_id.endswith(_HEARD)]
+    figures: dict[str, Any] = {"written": find_and_score(as_written, rubric)}
+    if as_heard:
+        figures["heard"] = find_and_score(as_heard, rubric)
+    figures["by_writer"] = {
+        writer: find_and_score([e for e in as_written if e.group == writer], rubric)
+        for writer in calls
     }
+    figures["turns"] = turn_figures([e.call for e in as_written], predictions, calibration)
     out.mkdir(parents=True, exist_ok=True)
     (out / "rubric-fitted.toml").write_text(as_toml(fitted), encoding="utf-8")
     (out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
@@ -170,15 +306,13 @@ def find_and_score(examples: Sequence[Example], rubric: Rubric) -> dict[str, Any
 
 def with_fitted(fitted: Mapping[str, Any]) -> Rubric:
     """The rubric that ships with its numbers replaced by ``fitted``."""
-    shipped = load_rubric()
+    content = rubric_content()
     return rubric_from(
         {
-            "name": shipped.name,
-            "version": shipped.version,
-            "weights": {criterion.value: value for criterion, value in shipped.weights.items()},
+            **content,
             "points": fitted["points"],
             "urgency": fitted["urgency"],
-            "settings": {**shipped.settings, **fitted["settings"]},
+            "outcome": fitted["outcome"],
         }
     )
 
@@ -186,14 +320,21 @@ def with_fitted(fitted: Mapping[str, Any]) -> Rubric:
 def as_toml(fitted: Mapping[str, Any]) -> str:
     """The fitted tables as they stand in a rubric file."""
     lines: list[str] = []
-    for section in ("points", "urgency"):
-        for name, table in fitted[section].items():
-            lines.append(f"[{section}.{name}]")
-            lines += [f"{key} = {value}" for key, value in table.items()]
-            lines.append("")
-    lines.append("[settings]")
-    lines += [f"{key} = {value}" for key, value in fitted["settings"].items()]
-    return "\n".join(lines) + "\n"
+
+    def table(name: str, values: Mapping[str, Any]) -> None:
+        lines.append(f"[{name}]")
+        lines.extend(
+            f"{key} = {value}" for key, value in values.items() if not isinstance(value, Mapping)
+        )
+        lines.append("")
+        for key, value in values.items():
+            if isinstance(value, Mapping):
+                table(f"{name}.{key}", value)
+
+    for section, tables in fitted.items():
+        for name, values in tables.items():
+            table(f"{section}.{name}", values)
+    return "\n".join(lines)
 
 
 # --- turns ---------------------------------------------------------------------------------------
@@ -228,112 +369,6 @@ def _task_f1(task: str, targets: Any, named: Any) -> dict[str, float | None]:
 
 def _f1(truth: Any, named: Any) -> float:
     return float(2 * (truth & named).sum() / max(truth.sum() + named.sum(), 1))
-
-
-# --- baselines -----------------------------------------------------------------------------------
-
-
-def baseline_turns(
-    training: Sequence[LabelledCall], test: Sequence[LabelledCall]
-) -> dict[str, dict[str, float | None]]:
-    """The same figures by logistic regression over word pairs, one turn at a time."""
-    import numpy as np
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-
-    figures = {}
-    for task in (*CALLER_TASKS, *AGENT_TASKS):
-        texts, targets = _turn_texts(training, task)
-        others, truth = _turn_texts(test, task)
-        vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
-        x, x_test = vectorizer.fit_transform(texts), vectorizer.transform(others)
-
-        def fitted(
-            wanted: Any, x: Any = x, x_test: Any = x_test, kind: Any = LogisticRegression
-        ) -> Any:
-            if len(set(wanted)) < 2:
-                return np.full(x_test.shape[0], wanted[0])
-            model = kind(C=10, class_weight="balanced", max_iter=300)
-            return model.fit(x, wanted).predict(x_test)
-
-        if task in EXCLUSIVE_TASKS:
-            named = fitted(targets)
-        else:
-            named = np.stack([fitted(column) for column in targets.T], axis=1) > 0
-        figures[task] = _task_f1(task, truth, named)
-    return figures
-
-
-def _turn_texts(calls: Sequence[LabelledCall], task: str) -> tuple[list[str], Any]:
-    import numpy as np
-
-    texts: list[str] = []
-    targets: list[Any] = []
-    labels = LABELS[task]
-    for call in calls:
-        for turn, redacted in zip(call.turns, redacted_dialogue(call).turns, strict=True):
-            if task in (AGENT_TASKS if turn.role is Role.AGENT else CALLER_TASKS):
-                given = turn.labels.get(task, ())
-                texts.append(redacted.text)
-                if task in EXCLUSIVE_TASKS:
-                    targets.append(1 + labels.index(given[0]) if given else 0)
-                else:
-                    targets.append([int(label in given) for label in labels])
-    return texts, np.asarray(targets)
-
-
-def baseline_calls(
-    training: Sequence[LabelledCall], test: Sequence[LabelledCall]
-) -> dict[str, dict[str, float | None]]:
-    """Call scores from the bag of words of the whole call, and from always saying the commonest."""
-    import numpy as np
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression, Ridge
-
-    from qa_monitor.scoring.measure import quadratic_weighted_kappa, within_one
-
-    def words(call: LabelledCall, role: Role | None) -> str:
-        turns = zip(call.turns, redacted_dialogue(call).turns, strict=True)
-        return "\n".join(r.text for t, r in turns if role is None or t.role is role)
-
-    figures: dict[str, dict[str, float | None]] = {}
-    for name, role in (
-        ("empathy", Role.AGENT),
-        ("active_listening", Role.AGENT),
-        ("urgency", None),
-    ):
-        known = [call for call in training if getattr(call, name) is not None]
-        asked = [call for call in test if getattr(call, name) is not None]
-        vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
-        x = vectorizer.fit_transform([words(call, role) for call in known])
-        y = np.asarray([float(getattr(call, name)) for call in known])
-        guess = (
-            Ridge(alpha=1.0)
-            .fit(x, y)
-            .predict(vectorizer.transform([words(call, role) for call in asked]))
-        )
-        truth = [float(getattr(call, name)) for call in asked]
-        low, high = (0, 3) if name == "urgency" else (1, 5)
-        guess = np.clip(guess, low, high)
-        constant = [float(round(y.mean()))] * len(truth)
-        figures[name] = {
-            "qwk": _three(quadratic_weighted_kappa(truth, list(guess), low=low, high=high)),
-            "within_one": _three(within_one(truth, list(guess))),
-            "constant_qwk": _three(quadratic_weighted_kappa(truth, constant, low=low, high=high)),
-            "constant_within_one": _three(within_one(truth, constant)),
-        }
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
-    x = vectorizer.fit_transform([words(call, None) for call in training])
-    model = LogisticRegression(C=10, max_iter=300)
-    model.fit(x, [call.call_type.value for call in training])
-    named = model.predict(vectorizer.transform([words(call, None) for call in test]))
-    types = [call.call_type.value for call in test]
-    figures[CALL_TYPE] = {"macro_f1": _three(macro_f1(types, [str(name) for name in named]))}
-    return figures
-
-
-def _three(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import re
 import sys
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import suppress
@@ -313,8 +314,10 @@ def as_heard(
 ) -> dict[str, Any] | None:
     """``call`` spoken by two of ``voices`` and heard by ``recogniser``; ``None`` if nothing was.
 
-    The turns are the product's, ``{"speaker", "text", "phi", "ignored"}``; ``heard`` says how it
-    went: words said and wrong, seconds. Raises ``TranscriptionError``.
+    The turns are the product's, ``{"speaker", "text", "phi", "ignored", "said"}``; ``said`` lists
+    the turns of ``call`` most words of which were heard in this one, so that what a reader said of
+    them is said of it. ``heard`` says how it went: words said and wrong, seconds. Raises
+    ``TranscriptionError``.
 
     Every heard word that is aligned to a word of a value is labelled with its type, also where it
     became another word, and what was heard between two of them: redaction is to learn that an
@@ -351,9 +354,17 @@ def as_heard(
         count += len(turn_said.words)
         for index, mark in _marks(number, turn_said, texts).items():
             marks[words[index][1:]] = mark
+    said_in: dict[int, list[int]] = {}
+    for number, words in enumerate(heard):
+        if words:
+            most, _ = Counter(index for _, index, _ in words).most_common(1)[0]
+            said_in.setdefault(most, []).append(number)
     return {
         **call,
-        "turns": [_labelled(turn, said, marks, telling_only) for turn in dialogue.turns],
+        "turns": [
+            {**_labelled(turn, said, marks, telling_only), "said": said_in.get(turn.index, [])}
+            for turn in dialogue.turns
+        ],
         "heard": {
             "by": recogniser.name,
             "words": count,

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from qa_monitor.calls import Role
+from qa_monitor.scoring.labels import EXCLUSIVE_TASKS, OPPORTUNITY, URGENCY_CUE
 from qa_monitor.training.labelled_calls import LabelledCall, LabelledTurn, redacted_dialogue
 
-__all__ = ["TrainingTurn", "as_heard", "training_turns", "vary"]
+__all__ = ["TrainingTurn", "as_heard", "heard_call", "training_turns", "vary"]
 
 _WORD = re.compile(r"<[A-Z_]+_\d+>|[^\W_]+(?:['’][^\W_]+)*")
 _FILLERS = ("um", "uh", "like", "you know", "i mean", "well", "so")
@@ -43,6 +45,27 @@ def training_turns(call: LabelledCall) -> tuple[TrainingTurn, ...]:
         TrainingTurn(role=turn.role, text=redacted.text, labels=turn.labels)
         for turn, redacted in zip(call.turns, dialogue.turns, strict=True)
     )
+
+
+def heard_call(call: LabelledCall, turns: Sequence[Mapping[str, Any]]) -> LabelledCall:
+    """``call`` with the ``turns`` that a recogniser heard, their PHI replaced by placeholders.
+
+    ``turns`` are those of a line of ``training.heard_forms``; a heard turn has the labels of what
+    was said in it.
+    """
+    heard: list[LabelledTurn] = []
+    for turn in turns:
+        text = turn["text"]
+        for span in sorted(turn["phi"], key=lambda span: -int(span["start"])):
+            text = f"{text[: span['start']]}<{span['type']}_1>{text[span['end'] :]}"
+        labels: dict[str, tuple[str, ...]] = {}
+        for said in (call.turns[number] for number in turn["said"]):
+            for task, given in said.labels.items():
+                labels[task] = tuple(dict.fromkeys((*labels.get(task, ()), *given)))
+        for task in EXCLUSIVE_TASKS & labels.keys() - {OPPORTUNITY}:
+            labels[task] = (max(labels[task]),) if task == URGENCY_CUE else labels[task][:1]
+        heard.append(LabelledTurn(role=Role(turn["speaker"]), text=text, labels=labels))
+    return replace(call, turns=tuple(heard))
 
 
 def as_heard(text: str, rng: random.Random, *, error_rate: float) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qa_monitor.calls import Role
-from qa_monitor.scoring.inputs import turn_inputs
+from qa_monitor.scoring.inputs import turn_tokens
 from qa_monitor.scoring.labels import (
     AGENT_TASKS,
     CALL_TYPE,
@@ -25,26 +26,32 @@ from qa_monitor.scoring.words import BUCKETS, WordModel, bucket_counts, call_cou
 from qa_monitor.training.labelled_calls import LabelledCall
 from qa_monitor.training.turn_noise import TrainingTurn, training_turns, vary
 
-__all__ = ["train_word_model"]
+__all__ = ["load_words", "save_words", "train_word_model"]
 
 _VARIANTS = 2
 _STRENGTH = 10.0
 _BEFORE_WEIGHT = 0.5
 
 
-def train_word_model(calls: Sequence[LabelledCall], tokenizer: Any, *, seed: int) -> WordModel:
-    """Logistic regressions for every task, on the calls as written and as variously heard."""
+def train_word_model(
+    calls: Sequence[LabelledCall], heard: Sequence[LabelledCall], tokenizer: Any, *, seed: int
+) -> WordModel:
+    """Logistic regressions for every task, on ``calls`` as written and as they might be heard.
+
+    ``heard`` are calls as a recogniser did hear them.
+    """
     rng = random.Random(seed)
     variants = [
         (call, turns)
         for call in calls
         for turns in (training_turns(call), *(vary(call, rng) for _ in range(_VARIANTS)))
     ]
-    inputs = [turn_inputs(tokenizer, [(t.role, t.text) for t in turns]) for _, turns in variants]
-    counts = [pair for call_inputs in inputs for pair in bucket_counts(call_inputs)]
-    whole = [call_counts(call_inputs) for call_inputs in inputs]
+    variants += [(call, training_turns(call)) for call in heard]
+    tokens = [turn_tokens(tokenizer, [(t.role, t.text) for t in turns]) for _, turns in variants]
+    counts = [pair for call_tokens in tokens for pair in bucket_counts(call_tokens)]
+    whole = [call_counts(call_tokens) for call_tokens in tokens]
     turn_rarity = _rarity([own | before for own, before in counts])
-    call_rarity = _rarity(whole)
+    call_rarity = _rarity([call | opening for call, opening in whole])
     rows = _matrix([((own, 1.0), (before, _BEFORE_WEIGHT)) for own, before in counts], turn_rarity)
     turns = [turn for _, call_turns in variants for turn in call_turns]
     weights: dict[str, NDArray[np.float32]] = {}
@@ -54,11 +61,27 @@ def train_word_model(calls: Sequence[LabelledCall], tokenizer: Any, *, seed: int
         weights[task], biases[task] = _fit_task(task, rows[asked], [turns[i] for i in asked])
     types = np.asarray([LABELS[CALL_TYPE].index(call.call_type) for call, _ in variants])
     weights[CALL_TYPE], biases[CALL_TYPE] = _fit_classes(
-        _matrix([((words, 1.0),) for words in whole], call_rarity), types, len(LABELS[CALL_TYPE])
+        _matrix([((call, 1.0), (opening, 1.0)) for call, opening in whole], call_rarity),
+        types,
+        len(LABELS[CALL_TYPE]),
     )
     return WordModel(
         turn_rarity=turn_rarity, call_rarity=call_rarity, weights=weights, biases=biases
     )
+
+
+def save_words(words: WordModel, path: Path) -> None:
+    """Write ``words`` in full precision."""
+    from safetensors.numpy import save_file
+
+    save_file(words.tensors(), path)
+
+
+def load_words(path: Path) -> WordModel:
+    """What ``save_words`` wrote."""
+    from safetensors.numpy import load_file
+
+    return WordModel.of_tensors(load_file(path))
 
 
 def _is_asked(task: str, turn: TrainingTurn) -> bool:
