@@ -189,7 +189,7 @@ def test_without_a_version_the_file_is_refused() -> None:
         ("urgency__level2__cue2", -1.0, "cue2 must not be negative"),
         ("settings__level1_from", 1.2, "settings.level1_from: "),
         ("settings__level1_from", ..., "settings.level1_from is missing"),
-        ("settings__late_or_partial_from", 4.9, "late_or_partial_from must not be above"),
+        ("outcome__urgent__thresholds", [2.0, 1.0], "outcome.urgent.thresholds: must increase"),
         ("not_applicable__empathy__call_types", ["party"], "not_applicable.empathy.call_types"),
         ("auto_fail__missed_escalation_from", 0, "auto_fail.missed_escalation_from: "),
         ("checklist__greeting__labels", ["hello"], "checklist.greeting.labels: names no finding"),
