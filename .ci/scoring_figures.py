@@ -50,7 +50,7 @@ from figures import (
 )
 
 if TYPE_CHECKING:
-    from qa_monitor.calls import Finding, RedactedDialogue, Scorecard
+    from qa_monitor.calls import Evidence, Finding, RedactedDialogue, Score, Scorecard
     from qa_monitor.redaction import Redactor
     from qa_monitor.scoring import EncoderScorer, Scorer
     from qa_monitor.scoring.measure import Figure, Interval
@@ -787,7 +787,7 @@ def _write_sheet(scored: Sequence[Scored], size: int, out: Path) -> int:
     from qa_monitor.calls import Criterion
 
     rng = random.Random(_SEED)
-    by_criterion: list[list[tuple[Scored, Any]]] = []
+    by_criterion: list[list[tuple[Scored, Score]]] = []
     for criterion in Criterion:
         pieces = [
             (s, score)
@@ -797,7 +797,7 @@ def _write_sheet(scored: Sequence[Scored], size: int, out: Path) -> int:
         ]
         rng.shuffle(pieces)
         by_criterion.append(pieces)
-    drawn: list[tuple[Scored, Any]] = []
+    drawn: list[tuple[Scored, Score]] = []
     while len(drawn) < size and any(by_criterion):
         for pieces in by_criterion:
             if pieces and len(drawn) < size:
@@ -812,8 +812,8 @@ def _write_sheet(scored: Sequence[Scored], size: int, out: Path) -> int:
     return len(drawn)
 
 
-def _piece(number: int, dialogue: RedactedDialogue, score: Any) -> str:
-    quotes: dict[int, list[Any]] = {}
+def _piece(number: int, dialogue: RedactedDialogue, score: Score) -> str:
+    quotes: dict[int, list[Evidence]] = {}
     for place in score.evidence:
         quotes.setdefault(place.turn_index, []).append(place)
     near = sorted(
@@ -836,10 +836,21 @@ def _piece(number: int, dialogue: RedactedDialogue, score: Any) -> str:
         before = index
         turn = dialogue.turns[index]
         text = turn.text
-        for place in sorted(quotes.get(index, ()), key=lambda place: -place.start):
-            text = f"{text[: place.start]}»{text[place.start : place.end]}«{text[place.end :]}"
+        for start, end in reversed(_apart(quotes.get(index, ()))):
+            text = f"{text[:start]}»{text[start:end]}«{text[end:]}"
         lines.append(f"{'>' if index in quotes else ' '} {turn.role.value}: {text}")
     return "\n".join([*lines, "judged: ", ""])
+
+
+def _apart(places: Iterable[Evidence]) -> list[tuple[int, int]]:
+    """The stretches of ``places`` from left to right, those that meet as one."""
+    stretches: list[tuple[int, int]] = []
+    for place in sorted(places, key=lambda place: place.start):
+        if stretches and place.start <= stretches[-1][1]:
+            stretches[-1] = (stretches[-1][0], max(stretches[-1][1], place.end))
+        else:
+            stretches.append((place.start, place.end))
+    return stretches
 
 
 def _read_sheet(path: Path) -> Section:

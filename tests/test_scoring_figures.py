@@ -233,6 +233,11 @@ def test_criteria_come_as_often_as_each_other(tmp_path: Path) -> None:
     assert text.count(" empathy\n") == text.count(" urgency\n") == 4
 
 
+def test_quotes_that_meet_are_marked_as_one() -> None:
+    places = [Evidence(turn_index=0, start=s, end=e) for s, e in ((5, 8), (0, 10), (20, 22))]
+    assert scoring_figures._apart(places) == [(0, 10), (20, 22)]
+
+
 def test_a_judged_sheet_gives_shares_and_says_what_is_left(tmp_path: Path) -> None:
     sheet = tmp_path / "sheet.txt"
     scoring_figures._write_sheet([scored()] * 2, 4, sheet)
