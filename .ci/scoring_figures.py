@@ -137,7 +137,7 @@ def _heard(
 
     said = {call.call_id: (writer, call) for writer, call in written}
     found: list[Asked] = []
-    for line in _each("heard", json_lines(path)):
+    for line in shown("heard", json_lines(path)):
         if line["id"] not in said:
             continue
         writer, call = said[line["id"]]
@@ -160,10 +160,6 @@ def _labels_of(call: LabelledCall, places: Sequence[int]) -> Labels:
     return labels
 
 
-def _each(what: str, items: Sequence[Any]) -> Iterator[Any]:
-    return shown(what, items)
-
-
 def _columns(options: argparse.Namespace, redactor: Redactor | None) -> dict[str, list[Asked]]:
     """The calls of each column that is there, redacted."""
     columns: dict[str, list[Asked]] = {}
@@ -172,7 +168,7 @@ def _columns(options: argparse.Namespace, redactor: Redactor | None) -> dict[str
         written = _written_calls(options.calls)
         columns[SCRIPT] = [
             _asked(writer, call, redactor, labelled=any(turn.labels for turn in call.turns))
-            for writer, call in _each(SCRIPT, written)
+            for writer, call in shown(SCRIPT, written)
         ]
     heard = options.heard or options.calls / "heard.jsonl"
     if heard.exists():
@@ -181,7 +177,7 @@ def _columns(options: argparse.Namespace, redactor: Redactor | None) -> dict[str
     if dev.exists() and not options.no_dev:
         columns[DEV] = [
             _asked(writer, call, redactor, labelled=False)
-            for writer, call in _each(DEV, _written_calls(dev))
+            for writer, call in shown(DEV, _written_calls(dev))
         ]
     return {name: calls for name, calls in columns.items() if calls}
 
@@ -612,6 +608,9 @@ def _baselines(
 # --- fairness ------------------------------------------------------------------------------------
 
 
+_ANY = "any"
+
+
 def _fairness(scorer: Scorer, name: str, scored: Sequence[Scored]) -> Section:
     """The share of the calls that a variant changes in which an output flips."""
     from qa_monitor.scoring.fairness import OUTPUTS, VARIANTS, flips
@@ -639,9 +638,6 @@ def _fairness(scorer: Scorer, name: str, scored: Sequence[Scored]) -> Section:
         f"those that change fewer than {_SMALLEST_SLICE} calls and have no row."
     )
     return section
-
-
-_ANY = "any"
 
 
 def _flip_cells(by_call: Sequence[Sequence[frozenset[str]]]) -> dict[str, Cell]:

@@ -50,6 +50,10 @@ __all__ = ["make_scorecard", "roles_are_certain"]
 
 _MOST_EVIDENCE = 8
 _SURE = 0.5
+_TOLD = 0.65
+"""How sure a finding must be to be quoted or spoken of, where there are surer ones to speak of."""
+_ADVISED_UNDER = 0.25
+"""What may have been done is not advised."""
 _TELLING_POINTS = 0.1
 _ADVISED_BELOW = 4.5
 _ADVISED = {
@@ -293,7 +297,9 @@ def _moved(weighing: Weighing, tasks: Iterable[str]) -> list[reasons.Moved]:
     moved = []
     for task in tasks:
         for label in LABELS[task]:
-            times = len({place.turn_index for place in weighing.found.places(task, label)})
+            times = len(
+                {place.turn_index for place in weighing.found.places(task, label, at_least=_TOLD)}
+            )
             if times and reasons.is_phrased(label):
                 points = weighing.brought_by((task, label))
                 if abs(points) >= _TELLING_POINTS:
@@ -308,7 +314,7 @@ def _advice(weighing: Weighing, task: str, labels: Iterable[str]) -> str | None:
         return None
     best, most = None, _TELLING_POINTS
     for label in labels:
-        if weighing.found.highest(task, label) >= _SURE:
+        if weighing.found.highest(task, label) >= _ADVISED_UNDER:
             continue
         finding = Finding(
             task=task,
@@ -346,7 +352,7 @@ def _empathy(found: CallFindings, heard: _Heard, rubric: Rubric) -> Score:
     pairs = found.opportunities()
     evidence = _unique(
         place
-        for pair in pairs
+        for pair in [pair for pair in pairs if pair.weight >= _SURE] or pairs
         for place in (
             pair.opportunity.evidence,
             pair.response.evidence if pair.response else None,
@@ -409,8 +415,8 @@ def _listening(found: CallFindings, rubric: Rubric, *, is_urgent: bool) -> Score
     beyond = max(0.0, broken_in - rubric.settings.interruptions_free)
     lost = min(beyond * rubric.settings.interruption_points, 1.0)
     shift = Effect(feature="interruption_points", points=-lost, evidence=()) if lost else None
-    shown = found.places(LISTENING, *FOR_LISTENING)
-    against = found.places(LISTENING, *AGAINST_LISTENING)
+    shown = found.places(LISTENING, *FOR_LISTENING, at_least=_TOLD)
+    against = found.places(LISTENING, *AGAINST_LISTENING, at_least=_TOLD)
     places = _unique([*against, *shown] if points < 3 else [*shown, *against])
     if not places or (points < 3 and not against):
         # What is missing is shown where it was due: after what the caller said at most length.
@@ -453,7 +459,8 @@ def _urgency(found: CallFindings, heard: _Heard, rubric: Rubric) -> _Urgency:
         if f.evidence and (f.task == RED_FLAG or int(f.label) >= min(level, 2))
     ]
     cues.sort(key=lambda f: -sureness(f))
-    evidence = _unique(f.evidence for f in cues)[:_MOST_EVIDENCE] if level else ()
+    sure = [f for f in cues if sureness(f) >= _SURE] or cues[:1]
+    evidence = _unique(f.evidence for f in sure)[:_MOST_EVIDENCE] if level else ()
     if not evidence:
         level = 0
     if level == 0 and (heard.too_little(rubric) or heard.doubtfully(RED_FLAG, URGENCY_CUE)):
@@ -504,7 +511,14 @@ def _escalation(
     points = weighing.points_of(weighing.features)
     action = found.first_right_action(level)
     delay_s = _delay_s(found, action)
-    taken = [f for f in found.of_task(ESCALATION_ACTION) if sureness(f) >= _SURE]
+    taken = [
+        f
+        for f in found.of_task(ESCALATION_ACTION)
+        if sureness(f) >= _TOLD
+        or (
+            action and f.evidence and f.evidence.turn_index == action.index and sureness(f) >= _SURE
+        )
+    ]
     places = _unique(f.evidence for f in sorted(taken, key=lambda f: -sureness(f)))
     cues = [whole_turn(found.dialogue.turns[at]) for at in found.cue_turns()[:2]]
     answers = [] if action else [whole_turn(turn) for turn in _answers(found, cues)]
