@@ -96,9 +96,20 @@ def test_a_likely_emergency_that_was_not_decided_is_told_of(urgency: float | Non
 
 def test_an_uncertain_routine_call_is_not_told_of() -> None:
     record = make_record(
-        urgency=0, urgency_probability=0.02, needs_review=True, escalated=Outcome.NOT_NEEDED
+        urgency=0,
+        urgency_probability=0.02,
+        needs_review=True,
+        escalated=Outcome.NOT_NEEDED,
+        findings=(),
     )
     assert told(record) == []
+
+
+def test_words_of_a_red_flag_in_a_routine_call_for_review_are_told_of() -> None:
+    record = make_record(
+        urgency=0, urgency_probability=0.02, needs_review=True, escalated=Outcome.NOT_NEEDED
+    )
+    assert told(record) == [("medium", "red_flag_not_urgent")]
 
 
 def test_a_red_flag_in_a_call_without_a_level_is_told_of() -> None:

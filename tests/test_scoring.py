@@ -45,6 +45,20 @@ def test_an_emergency_that_was_handled_is_called_urgent_with_its_words_as_eviden
     assert card.escalation_delay_s >= 0
 
 
+def test_words_of_a_red_flag_ask_for_a_person_where_the_model_sees_no_urgency(
+    scorer: EncoderScorer,
+) -> None:
+    call = dialogue(
+        [(A, "thank you for calling how can i help"),
+         (C, "i have crushing pain in my chest right now"),
+         (A, "can i have your date of birth please"),
+         (C, "it is <DATE_1>")]
+    )  # fmt: skip
+    card = scorer.score(call, scorer.find(call))
+    urgency = card.score(Criterion.URGENCY).points or 0
+    assert urgency >= 2 or "red_flag_unsure" in card.review_reasons
+
+
 def test_a_routine_call_is_not_urgent_though_an_emergency_is_named_in_it(
     scorer: EncoderScorer,
 ) -> None:

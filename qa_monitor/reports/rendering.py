@@ -84,6 +84,7 @@ _REVIEW_REASONS = {
     "roles_uncertain": "it is unsure who spoke",
     "doubtful_text": "parts were hard to make out",
     "urgent_unsure": "the urgency is unsure",
+    "red_flag_unsure": "words of a red flag were heard, yet the call seems not urgent",
     "outcome_unsure": "it is unsure what was done about the urgency",
     "not_assessable": "not everything could be assessed",
     "abstained": "a score was left to a person",

@@ -50,6 +50,8 @@ __all__ = ["make_scorecard", "roles_are_certain"]
 
 _MOST_EVIDENCE = 8
 _SURE = 0.5
+_URGENT = 2
+_FLAGGED = 0.72
 _TOLD = 0.65
 """How sure a finding must be to be quoted or spoken of, where there are surer ones to speak of."""
 _ADVISED_UNDER = 0.25
@@ -70,6 +72,8 @@ _MOST_URGENT = 3
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Urgency:
     level: int
+    rule: float
+    """How sure the surest red flag by rule is; those of level 3 begin at ``_FLAGGED``."""
     probabilities: tuple[float, float, float]
     score: Score
 
@@ -466,7 +470,9 @@ def _urgency(found: CallFindings, heard: _Heard, rubric: Rubric) -> _Urgency:
     if level == 0 and (heard.too_little(rubric) or heard.doubtfully(RED_FLAG, URGENCY_CUE)):
         why = "doubtful" if heard.doubtfully(RED_FLAG, URGENCY_CUE) else "unheard"
         abstained = replace(_abstains(Criterion.URGENCY, why), max_points=_MOST_URGENT)
-        return _Urgency(level=0, probabilities=probabilities, score=abstained)
+        return _Urgency(
+            level=0, rule=features["rule3"], probabilities=probabilities, score=abstained
+        )
     bounds = (1.0, *probabilities, 0.0)
     distribution = [max(bounds[k] - bounds[k + 1], 0.0) for k in range(len(bounds) - 1)]
     low, high = central_interval(distribution, lowest=0)
@@ -479,6 +485,7 @@ def _urgency(found: CallFindings, heard: _Heard, rubric: Rubric) -> _Urgency:
     )
     return _Urgency(
         level=level,
+        rule=features["rule3"],
         probabilities=probabilities,
         score=Score(
             criterion=Criterion.URGENCY,
@@ -571,7 +578,8 @@ def _outcome(found: CallFindings, rubric: Rubric, urgency: _Urgency) -> Escalati
         return shares[outcome] * (rubric.settings.missed_counts if is_missed else 1.0)
 
     likeliest = max(fitting, key=weighed)
-    return likeliest if shares[likeliest] >= rubric.settings.outcome_from else None
+    share = shares[likeliest] / (sum(shares[outcome] for outcome in fitting) or 1.0)
+    return likeliest if share >= rubric.settings.outcome_from else None
 
 
 def _answers(found: CallFindings, cues: Sequence[Evidence]) -> list[RedactedTurn]:
@@ -692,6 +700,8 @@ def _review_reasons(
         "doubtful_text": heard.doubtful_share > settings.doubtful_share_at_most,
         "speech_dropped": heard.dropped_share > settings.doubtful_share_at_most,
         "urgent_unsure": settings.unsure_from <= urgency.probabilities[2] < settings.unsure_to,
+        # The model misses textbook words that rules know; it does not overrule them unseen.
+        "red_flag_unsure": urgency.level < _URGENT and urgency.rule >= _FLAGGED,
         "outcome_unsure": outcome is None and heard.roles_certain,
         "abstained": has_abstained,
         "low_confidence": any(
