@@ -38,6 +38,7 @@ __all__ = [
     "HIGHEST",
     "LOWEST",
     "MISSED_ESCALATION",
+    "URGENT_OUTCOMES",
     "Builtin",
     "NotApplicable",
     "Question",
@@ -66,11 +67,12 @@ Builtin = Literal[
 ]
 """Questions of a checklist that need more than a finding; ``checklists`` answers them."""
 
-_URGENT_OUTCOMES = (
+URGENT_OUTCOMES = (
     EscalationOutcome.MISSED,
     EscalationOutcome.LATE_OR_PARTIAL,
     EscalationOutcome.PROPERLY,
 )
+"""What can become of a call that is urgent, the worst first."""
 
 _FEATURES = {
     "empathy": EMPATHY_FEATURES,
@@ -354,11 +356,11 @@ class Rubric(_Table):
             EscalationOutcome.NOT_NEEDED: (1 - urgency[0]) * (1 - unneeded),
             EscalationOutcome.UNNEEDED: (1 - urgency[0]) * unneeded,
         }
-        shares |= dict.fromkeys(_URGENT_OUTCOMES, 0.0)
+        shares |= dict.fromkeys(URGENT_OUTCOMES, 0.0)
         for level, (at_least, more) in enumerate(pairwise((*urgency, 0.0)), 1):
             evidence = _sum(self.outcome.urgent.weights, escalation[level])
             steps = distribution_of(evidence, self.outcome.urgent.thresholds)
-            for outcome, share in zip(_URGENT_OUTCOMES, steps, strict=True):
+            for outcome, share in zip(URGENT_OUTCOMES, steps, strict=True):
                 shares[outcome] += (at_least - more) * share
         return shares
 

@@ -36,6 +36,7 @@ from qa_monitor.scoring.labels import (
     URGENCY_CUE,
 )
 from qa_monitor.scoring.measure import quadratic_weighted_kappa
+from qa_monitor.scoring.rubric import URGENT_OUTCOMES
 from qa_monitor.training.labelled_calls import LabelledCall
 
 __all__ = ["Example", "fit_calibration", "fit_rubric", "fit_thresholds"]
@@ -112,11 +113,6 @@ _WRITERS_OF_RULES = frozenset("abcdfghi")
 """The red-flag rules were made with these writers' calls in sight, so what the rules are worth is
 not fitted on them."""
 
-_URGENT_OUTCOMES = (
-    EscalationOutcome.MISSED,
-    EscalationOutcome.LATE_OR_PARTIAL,
-    EscalationOutcome.PROPERLY,
-)
 _STRETCHES = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5)
 _POINT_SCALE = 0.45
 """About how many points one unit of log-odds is worth."""
@@ -436,7 +432,7 @@ def _fit_outcome(
 
     A call that a reader held to be urgent, and escalated without need, counts as missed.
     """
-    names = {outcome: place for place, outcome in enumerate(_URGENT_OUTCOMES, 1)}
+    names = {outcome: place for place, outcome in enumerate(URGENT_OUTCOMES, 1)}
     urgent = [(f, c) for f, c in zip(found, calls, strict=True) if c.urgency]
     expected = _EXPECTED_POINTS["escalation"]
     thresholds, weights = _proportional_odds(
@@ -447,7 +443,7 @@ def _fit_outcome(
         ESCALATION_FEATURES,
         np.asarray([expected[name] for name in ESCALATION_FEATURES]) / _POINT_SCALE,
         _RIDGES[0],
-        steps=len(_URGENT_OUTCOMES),
+        steps=len(URGENT_OUTCOMES),
     )
     routine = [(f, c) for f, c in zip(found, calls, strict=True) if not c.urgency]
     base, steps = _proportional_odds(
