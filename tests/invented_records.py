@@ -185,7 +185,7 @@ def make_missed_emergency(
         place = Evidence(turn_index=index, start=0, end=len(turns[index].text))
         return make_finding(task, label, place)
 
-    findings = (
+    noticed = (
         found("urgency_cue", "3", 1),
         found("red_flag", "chest_pain", 1),
         found("urgency_cue", "3", 3),
@@ -193,7 +193,7 @@ def make_missed_emergency(
     )
     record = make_record(call_id)
     dialogue = replace(record.dialogue, turns=turns)
-    findings = findings if is_noticed else ()
+    findings = noticed if is_noticed else ()
     card = make_scorecard(dialogue, findings, rubric)
     return replace(
         record,

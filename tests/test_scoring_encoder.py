@@ -45,6 +45,22 @@ def test_a_turn_is_read_as_its_role_and_words_with_placeholders_whole(
     assert [tokenizer.id_to_token(token) for token in tokens] == ["[CALLER]", "bad", "[PERSON]"]
 
 
+@pytest.mark.parametrize(
+    ("said", "otherwise"),
+    [
+        ("She told her mother-in-law it's her wife's", "He told his father-in-law it's his husband's"),
+        ("Thank you, ma'am. My sisters are ladies.", "Thank you, sir. My brothers are gentlemen."),
+        ("I, um, need a, you know, refill", "I need a refill"),
+        ("the missus", "the missus"),
+    ],
+)  # fmt: skip
+def test_men_and_women_and_hesitations_are_read_alike(
+    tokenizer: Tokenizer, said: str, otherwise: str
+) -> None:
+    first, second = (turn_tokens(tokenizer, [(Role.CALLER, t)]) for t in (said, otherwise))
+    assert first == second
+
+
 def test_a_very_long_turn_keeps_its_beginning_and_its_end(tokenizer: Tokenizer) -> None:
     (tokens,) = turn_tokens(tokenizer, [(Role.AGENT, "first " + "and " * 900 + "last")])
     words = [tokenizer.id_to_token(token) for token in tokens]

@@ -121,7 +121,7 @@ def turn_tokens(tokenizer: Encodes, turns: Sequence[tuple[Role, str]]) -> list[t
     roles = {token: token_id(tokenizer, token) for token in ROLE_TOKENS}
     tokens: list[tuple[int, ...]] = []
     for role, text in turns:
-        words = _PLACEHOLDER.sub(_placeholder_token, text)
+        words = _PLACEHOLDER.sub(_placeholder_token, _evened(text))
         own = tokenizer.encode(words, add_special_tokens=False).ids
         if len(own) > _HEAD + _TAIL:
             own = own[:_HEAD] + own[-_TAIL:]
@@ -180,6 +180,74 @@ def token_id(tokenizer: Encodes, token: str) -> int:
     if number is None:
         raise ValueError(f"the tokenizer lacks {token}")
     return number
+
+
+_HESITATION = re.compile(
+    r"[,\s]*\b(?:um+|uh+|uhm|erm+|er|hmm+|you know)\b(?!['’])[,.…]*", re.IGNORECASE
+)
+_WORD = re.compile(r"[A-Za-z]+(?:['’][A-Za-z]+|-in-law)?")
+_SAME: dict[str, str] = {
+    "she": "he",
+    "her": "his",
+    "him": "his",
+    "hers": "his",
+    "herself": "himself",
+    "she's": "he's",
+    "she'd": "he'd",
+    "she'll": "he'll",
+    "wife": "husband",
+    "mother": "father",
+    "mom": "dad",
+    "mum": "dad",
+    "mam": "dad",
+    "mommy": "daddy",
+    "mummy": "daddy",
+    "mama": "papa",
+    "daughter": "son",
+    "sister": "brother",
+    "girl": "boy",
+    "woman": "man",
+    "women": "men",
+    "lady": "man",
+    "ladies": "men",
+    "gentleman": "man",
+    "gentlemen": "men",
+    "aunt": "uncle",
+    "niece": "nephew",
+    "girlfriend": "boyfriend",
+    "grandma": "grandpa",
+    "grandmother": "grandfather",
+    "granddaughter": "grandson",
+    "stepmother": "stepfather",
+    "ma'am": "sir",
+    "madam": "sir",
+    "mrs": "mr",
+    "ms": "mr",
+    "miss": "mr",
+}
+"""Words for women and, where there are two for one, for men; and what is read in their place."""
+
+
+def _evened(text: str) -> str:
+    """``text`` without hesitations, and the same whether it is of a man or a woman.
+
+    Nothing that is scored depends on either, so that neither may move a score.
+    """
+    return _WORD.sub(_same, _HESITATION.sub("", text))
+
+
+def _same(match: re.Match[str]) -> str:
+    word = match.group().lower().replace("’", "'")
+    stem, mark, ending = word.partition("'s")
+    if word in _SAME:
+        return _SAME[word]
+    if mark and not ending and stem in _SAME:
+        return f"{_SAME[stem]}'s"
+    if word.endswith("-in-law"):
+        return f"{_SAME.get(word[:-7], word[:-7])}-in-law"
+    if word.endswith("s") and word[:-1] in _SAME and len(word) > 4:
+        return f"{_SAME[word[:-1]]}s"
+    return match.group()
 
 
 def _placeholder_token(match: re.Match[str]) -> str:
