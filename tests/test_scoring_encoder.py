@@ -48,7 +48,7 @@ def test_a_turn_is_read_as_its_role_and_words_with_placeholders_whole(
 @pytest.mark.parametrize(
     ("said", "otherwise"),
     [
-        ("She told her mother-in-law it's her wife's", "He told his father-in-law it's his husband's"),
+        ("She told her mother-in-law, his wife's", "He told his father-in-law, his husband's"),
         ("Thank you, ma'am. My sisters are ladies.", "Thank you, sir. My brothers are gentlemen."),
         ("I, um, need a, you know, refill", "I need a refill"),
         ("the missus", "the missus"),
