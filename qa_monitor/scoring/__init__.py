@@ -21,7 +21,7 @@ from qa_monitor.calls import (
     Scorecard,
 )
 from qa_monitor.errors import QAMonitorError, ScoringError
-from qa_monitor.scoring.features import RULE_PRODUCER
+from qa_monitor.scoring.features import RULE_PRODUCER, rule_confidence
 from qa_monitor.scoring.labels import (
     AGENT_ROLES,
     AGENT_TASKS,
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 __all__ = ["EncoderScorer", "Scorer", "call_metrics", "findings_of"]
 
 _CERTAIN_ROLE = 0.5
-_RULE_CONFIDENCE = {1: 0.6, 2: 0.7, 3: 0.9}
-_ANSWER_FACTOR = 0.8
 _RESPONSE_REACH = 2
 
 
@@ -200,14 +198,13 @@ def findings_of(
     for match in red_flags.find(dialogue):
         if dialogue.turns[match.evidence.turn_index].is_doubtful:
             continue
-        confidence = _RULE_CONFIDENCE[match.level] * (_ANSWER_FACTOR if match.is_answer else 1)
         by_turn.setdefault(match.evidence.turn_index, []).append(
             Finding(
                 task=RED_FLAG,
                 label=match.code,
                 producer=f"{RULE_PRODUCER}{red_flags.version}",
                 probability=None,
-                confidence=round(confidence, 4),
+                confidence=rule_confidence(match.level, is_answer=match.is_answer),
                 evidence=match.evidence,
             )
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from qa_monitor.calls import Effect, Evidence, Finding
 from qa_monitor.scoring.features import CallFindings, sureness
@@ -18,7 +19,7 @@ Label = tuple[str, str]
 """A task and one of its labels."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Weighing:
     """One criterion of one call: its findings, the features they make, and what those are worth."""
 
@@ -27,7 +28,7 @@ class Weighing:
     features_of: Callable[[CallFindings], Mapping[str, float]]
     points_of: Callable[[Mapping[str, float]], float]
 
-    @property
+    @cached_property
     def features(self) -> Mapping[str, float]:
         """The features of the call."""
         return self.features_of(self.found)
@@ -37,21 +38,21 @@ class Weighing:
 
         A feature's places are those of the labels without whose findings there is less of it.
         """
-        features = dict(self.features)
-        points = self.points_of(features)
-        places = self._places(features)
-        effects = [
-            Effect(feature=name, points=round(points - without_it, 2), evidence=places[name])
-            for name, value in features.items()
+        brought = {
+            name: self._points - self.points_of({**self.features, name: 0.0})
+            for name, value in self.features.items()
             if value
-            and abs(points - (without_it := self.points_of({**features, name: 0.0}))) >= _SMALLEST
+        }
+        effects = [
+            Effect(feature=name, points=round(points, 2), evidence=self._places(name))
+            for name, points in brought.items()
+            if abs(points) >= _SMALLEST
         ]
         return tuple(sorted(effects, key=lambda effect: -abs(effect.points)))
 
     def brought_by(self, *labels: Label) -> float:
         """How many points the findings of ``labels`` brought, together."""
-        points = self.points_of(self.features)
-        return points - self.points_of(self.features_of(without(self.found, labels)))
+        return self._points - self.points_of(self.features_of(without(self.found, labels)))
 
     def would_bring(self, finding: Finding) -> float:
         """How many points one more finding would bring."""
@@ -60,35 +61,38 @@ class Weighing:
             finding.task: (*self.found.of_task(finding.task), finding),
         }
         more = CallFindings(self.found.dialogue, by_task)
-        return self.points_of(self.features_of(more)) - self.points_of(self.features)
+        return self.points_of(self.features_of(more)) - self._points
 
-    def _places(self, features: Mapping[str, float]) -> dict[str, tuple[Evidence, ...]]:
-        falls: dict[str, dict[Label, float]] = {name: {} for name in features}
-        for label in self._labels():
-            less = self.features_of(without(self.found, [label]))
-            for name, value in features.items():
-                if value - less[name] > _SMALLEST:
-                    falls[name][label] = value - less[name]
-        places = {}
-        for name, by_label in falls.items():
+    @cached_property
+    def _points(self) -> float:
+        return self.points_of(self.features)
+
+    def _places(self, name: str) -> tuple[Evidence, ...]:
+        """Where feature ``name`` was found."""
+        value = self.features[name]
+        shares = {label: value - less[name] for label, less in self._without_each.items()}
+        by_label = {label: share for label, share in shares.items() if share > _SMALLEST}
+        if not by_label:
             # Where several labels give the same, leaving out one of them changes nothing.
-            by_label = by_label or self._alone(name)
-            telling = {
-                label
-                for label, share in by_label.items()
-                if share >= _TELLING * max(by_label.values())
-            }
-            places[name] = _places_of(self.found, telling)
-        return places
-
-    def _alone(self, name: str) -> dict[Label, float]:
-        """How much of feature ``name`` each label gives without the others."""
-        labels = self._labels()
-        shares = {
-            label: self.features_of(without(self.found, {*labels} - {label}))[name]
-            for label in labels
+            alone = {label: only[name] for label, only in self._of_each.items()}
+            by_label = {label: share for label, share in alone.items() if share > _SMALLEST}
+        telling = {
+            label for label, share in by_label.items() if share >= _TELLING * max(by_label.values())
         }
-        return {label: share for label, share in shares.items() if share > _SMALLEST}
+        return _places_of(self.found, telling)
+
+    @cached_property
+    def _without_each(self) -> dict[Label, Mapping[str, float]]:
+        """The features without the findings of each label."""
+        return {label: self.features_of(without(self.found, [label])) for label in self._labels()}
+
+    @cached_property
+    def _of_each(self) -> dict[Label, Mapping[str, float]]:
+        """The features of the findings of each label without the others."""
+        labels = self._labels()
+        return {
+            label: self.features_of(without(self.found, {*labels} - {label})) for label in labels
+        }
 
     def _labels(self) -> list[Label]:
         return sorted({(task, f.label) for task in self.tasks for f in self.found.of_task(task)})

@@ -17,7 +17,7 @@ from qa_monitor.scoring.inputs import Batch, Encodes, make_batch, token_id, turn
 from qa_monitor.scoring.labels import CALL_TYPE, EXCLUSIVE_TASKS, LABELS
 from qa_monitor.scoring.words import WordModel
 
-__all__ = ["Calibration", "Heads", "Predictions", "TurnEncoder", "predict", "read_call"]
+__all__ = ["Calibration", "Heads", "Predictions", "TurnEncoder", "predict"]
 
 _BATCH_TOKENS = 2048
 
@@ -78,6 +78,21 @@ class Heads:
     biases: Mapping[str, Floats] = field(repr=False)
     attention: Floats = field(repr=False)
 
+    def tensors(self) -> dict[str, Floats]:
+        """All of them, by names that ``of_tensors`` reads."""
+        tensors = {"attention": self.attention}
+        tensors |= {f"weights.{task}": value for task, value in self.weights.items()}
+        return tensors | {f"biases.{task}": value for task, value in self.biases.items()}
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Floats]) -> Heads:
+        """The heads whose ``tensors`` these are; ``KeyError`` if one lacks."""
+        return cls(
+            weights={task: tensors[f"weights.{task}"] for task in LABELS},
+            biases={task: tensors[f"biases.{task}"] for task in LABELS},
+            attention=tensors["attention"],
+        )
+
 
 class TurnEncoder:
     """A trained network and its tokenizer, on the CPU; loading takes about half a second.
@@ -100,7 +115,7 @@ class TurnEncoder:
             _check_labels(settings["labels"])
             self._tokenizer: Encodes = Tokenizer.from_file(str(folder / "tokenizer.json"))
             self._words = WordModel.of_tensors(load_file(folder / "words.safetensors"))
-            self._heads = _load_heads(folder / "heads.safetensors")
+            self._heads = Heads.of_tensors(load_file(folder / "heads.safetensors"))
             self._reads = reads or _load_encoder(folder / "encoder.onnx", threads)
             calibration = settings["calibration"]
             self.calibration = Calibration(
@@ -136,7 +151,7 @@ def predict(
 ) -> Predictions:
     """The answers for the turns of one call by an encoder, its heads and a word model."""
     tokens = turn_tokens(tokenizer, turns)
-    predictions = read_call(tokenizer, reads, heads, tokens)
+    predictions = _read_call(tokenizer, reads, heads, tokens)
     return replace(
         predictions,
         word_turns=words.turn_logits(tokens, predictions.turns),
@@ -144,7 +159,7 @@ def predict(
     )
 
 
-def read_call(
+def _read_call(
     tokenizer: Encodes, reads: Reads, heads: Heads, tokens: Sequence[Sequence[int]]
 ) -> Predictions:
     """The answers of the network alone for the turns of one call, given as their tokens."""
@@ -158,7 +173,8 @@ def read_call(
                 own = states[row][batch.turns[row] == number]
                 vectors.append(np.concatenate([own.mean(axis=0), own[0]]))
     stacked = np.stack(vectors)
-    weights = np.exp(stacked @ heads.attention - (stacked @ heads.attention).max())
+    attended = stacked @ heads.attention
+    weights = np.exp(attended - attended.max())
     weights /= weights.sum()
     return Predictions(
         turns={
@@ -198,14 +214,3 @@ def _load_encoder(path: Path, threads: int) -> Reads:
         return np.asarray(session.run(["states"], inputs)[0], dtype=np.float32)
 
     return reads
-
-
-def _load_heads(path: Path) -> Heads:
-    from safetensors.numpy import load_file
-
-    tensors = load_file(path)
-    return Heads(
-        weights={task: tensors[f"weights.{task}"] for task in LABELS},
-        biases={task: tensors[f"biases.{task}"] for task in LABELS},
-        attention=tensors["attention"],
-    )

@@ -28,18 +28,22 @@ from qa_monitor.scoring.metrics import dead_air
 __all__ = [
     "EMPATHY_FEATURES",
     "ESCALATION_FEATURES",
+    "LEVEL_3_RULE_FROM",
     "LISTENING_FEATURES",
     "ROUTINE_FEATURES",
     "RULE_PRODUCER",
     "URGENCY_FEATURES",
     "CallFindings",
     "Opportunity",
+    "rule_confidence",
     "sureness",
 ]
 
 RULE_PRODUCER = "red-flags/"
 """How the producer of findings made by rule begins."""
 
+_RULE_CONFIDENCE = {1: 0.6, 2: 0.7, 3: 0.9}
+_ANSWER_FACTOR = 0.8
 _ACKNOWLEDGED = frozenset({"acknowledged", "pursued", "confirmed"})
 _CONFIRMED = frozenset({"pursued", "confirmed"})
 _PASSED_OVER = frozenset({"none", "dismissive"})
@@ -114,6 +118,15 @@ URGENCY_FEATURES: Mapping[str, int] = {
     "rule3": 1,
     "rules": 1,
 }
+
+
+def rule_confidence(level: int, *, is_answer: bool) -> float:
+    """How sure a red flag by rule is held to be: by its level, and less where it was an answer."""
+    return round(_RULE_CONFIDENCE[level] * (_ANSWER_FACTOR if is_answer else 1), 4)
+
+
+LEVEL_3_RULE_FROM = rule_confidence(3, is_answer=True)
+"""From which confidence a red flag by rule is one of level 3."""
 
 
 def sureness(finding: Finding) -> float:
@@ -324,14 +337,7 @@ class CallFindings:
 
     def urgency(self) -> dict[str, float]:
         """The features of urgency; each can only grow as the call goes on."""
-        at_least: dict[int, dict[int, float]] = {1: {}, 2: {}, 3: {}}
-        for found in self.of_task(URGENCY_CUE):
-            if found.evidence is None:
-                continue
-            for level, by_turn in at_least.items():
-                if int(found.label) >= level:
-                    turn = found.evidence.turn_index
-                    by_turn[turn] = min(1.0, by_turn.get(turn, 0.0) + sureness(found))
+        at_least = {level: self._told(level) for level in (1, 2, 3)}
 
         def twice(level: int) -> float:
             """The mean of the two surest turns."""
@@ -339,7 +345,7 @@ class CallFindings:
 
         rules = [f for f in self.of_task(RED_FLAG) if f.producer.startswith(RULE_PRODUCER)]
         model = [f for f in self.of_task(RED_FLAG) if not f.producer.startswith(RULE_PRODUCER)]
-        # A rule's confidence says its level: see ``rule_confidence``.
+        # A rule's confidence says its level.
         return {
             "cue1": max(at_least[1].values(), default=0.0),
             "cue2": max(at_least[2].values(), default=0.0),
@@ -354,6 +360,15 @@ class CallFindings:
             "rule3": max((found.confidence for found in rules), default=0.0),
             "rules": min(len({f.evidence.turn_index for f in rules if f.evidence}), 3) / 3,
         }
+
+    def _told(self, level: int) -> dict[int, float]:
+        """How sure each turn tells of urgency ``level`` or more."""
+        told: dict[int, float] = {}
+        for found in self.of_task(URGENCY_CUE):
+            if found.evidence is not None and int(found.label) >= level:
+                at = found.evidence.turn_index
+                told[at] = min(1.0, told.get(at, 0.0) + sureness(found))
+        return told
 
     def cue_turns(self) -> tuple[int, ...]:
         """The turns that tell of urgency, in order."""
@@ -418,11 +433,7 @@ class CallFindings:
     def _said_again(self, level: int) -> float:
         """How often the caller told of urgency ``level`` again before a right action; 0 without."""
         right = self.places(ESCALATION_ACTION, *self.right_actions(level), at_least=_CUE_LEVEL)
-        told: dict[int, float] = {}
-        for found in self.of_task(URGENCY_CUE):
-            if found.evidence is not None and int(found.label) >= level:
-                at = found.evidence.turn_index
-                told[at] = min(1.0, told.get(at, 0.0) + sureness(found))
+        told = self._told(level)
         cues = sorted(at for at, sure in told.items() if sure >= _CUE_LEVEL)
         answers = [place.turn_index for place in right if cues and place.turn_index > cues[0]]
         if not answers:

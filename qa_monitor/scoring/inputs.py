@@ -26,7 +26,6 @@ __all__ = [
     "Encodes",
     "Window",
     "make_batch",
-    "role_token",
     "token_id",
     "turn_tokens",
     "windows",
@@ -106,7 +105,7 @@ class Batch:
     turns: NDArray[np.int64]
 
 
-def role_token(role: Role) -> str:
+def _role_token(role: Role) -> str:
     """The token that stands for ``role``."""
     if role in AGENT_ROLES:
         return "[AGENT]"
@@ -125,7 +124,7 @@ def turn_tokens(tokenizer: Encodes, turns: Sequence[tuple[Role, str]]) -> list[t
         own = tokenizer.encode(words, add_special_tokens=False).ids
         if len(own) > _HEAD + _TAIL:
             own = own[:_HEAD] + own[-_TAIL:]
-        tokens.append((roles[role_token(role)], *own))
+        tokens.append((roles[_role_token(role)], *own))
     return tokens
 
 
@@ -192,7 +191,6 @@ _SAME: dict[str, str] = {
     "him": "his",
     "hers": "his",
     "herself": "himself",
-    "she's": "he's",
     "she'd": "he'd",
     "she'll": "he'll",
     "wife": "husband",

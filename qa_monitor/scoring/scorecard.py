@@ -24,7 +24,7 @@ from qa_monitor.calls import (
 from qa_monitor.scoring import reasons
 from qa_monitor.scoring.checklists import answer_checklist, turns_due, whole_turn
 from qa_monitor.scoring.effects import Weighing, without_task
-from qa_monitor.scoring.features import CallFindings, Opportunity, sureness
+from qa_monitor.scoring.features import LEVEL_3_RULE_FROM, CallFindings, sureness
 from qa_monitor.scoring.labels import (
     AGAINST_LISTENING,
     AGENT_ROLES,
@@ -51,7 +51,6 @@ __all__ = ["make_scorecard", "roles_are_certain"]
 _MOST_EVIDENCE = 8
 _SURE = 0.5
 _URGENT = 2
-_FLAGGED = 0.72
 _TOLD = 0.65
 """How sure a finding must be to be quoted or spoken of, where there are surer ones to speak of."""
 _ADVISED_UNDER = 0.25
@@ -65,7 +64,6 @@ _ADVISED = {
 }
 """What an agent may be told to do next time, by the urgency of the call."""
 
-_ANSWER_REACH = 3
 _MOST_URGENT = 3
 
 
@@ -73,7 +71,7 @@ _MOST_URGENT = 3
 class _Urgency:
     level: int
     rule: float
-    """How sure the surest red flag by rule is; those of level 3 begin at ``_FLAGGED``."""
+    """How sure the surest red flag by rule is."""
     probabilities: tuple[float, float, float]
     score: Score
 
@@ -368,7 +366,7 @@ def _empathy(found: CallFindings, heard: _Heard, rubric: Rubric) -> Score:
         return _abstains(Criterion.EMPATHY, "doubtful")
     if sum(pair.weight for pair in pairs) < rubric.settings.opportunities_at_least:
         return _abstains(Criterion.EMPATHY, "unsure_opportunity", evidence=evidence)
-    if 2 * sum(_is_unheard(pair, found) for pair in pairs) >= len(pairs):
+    if 2 * sum(pair.is_unheard for pair in pairs) >= len(pairs):
         return _abstains(Criterion.EMPATHY, "answers", evidence=evidence)
     weighing = _weighing(Criterion.EMPATHY, found, rubric)
     answered = sum(pair.response is not None and pair.response.label in ANSWERED for pair in pairs)
@@ -400,16 +398,6 @@ def _empathy(found: CallFindings, heard: _Heard, rubric: Rubric) -> Score:
     )
     effect = Effect(feature=str(name), points=-round(over, 2), evidence=unanswered)
     return replace(score, effects=_by_strength([*score.effects, effect]))
-
-
-def _is_unheard(pair: Opportunity, found: CallFindings) -> bool:
-    """Whether the turn that should hold the response could not be heard clearly."""
-    if pair.response is not None:
-        return False
-    turns = found.dialogue.turns
-    after = turns[pair.turn_index + 1 : pair.turn_index + 1 + _ANSWER_REACH]
-    answer = next((turn for turn in after if turn.role in AGENT_ROLES), None)
-    return answer is not None and answer.is_doubtful
 
 
 def _listening(found: CallFindings, rubric: Rubric, *, is_urgent: bool) -> Score:
@@ -701,7 +689,7 @@ def _review_reasons(
         "speech_dropped": heard.dropped_share > settings.doubtful_share_at_most,
         "urgent_unsure": settings.unsure_from <= urgency.probabilities[2] < settings.unsure_to,
         # The model misses textbook words that rules know; it does not overrule them unseen.
-        "red_flag_unsure": urgency.level < _URGENT and urgency.rule >= _FLAGGED,
+        "red_flag_unsure": urgency.level < _URGENT and urgency.rule >= LEVEL_3_RULE_FROM,
         "outcome_unsure": outcome is None and heard.roles_certain,
         "abstained": has_abstained,
         "low_confidence": any(

@@ -33,12 +33,8 @@ def save_model(
     """Write the encoder (eight-bit integers), heads, word model, tokenizer and settings."""
     folder.mkdir(parents=True, exist_ok=True)
     write_encoder(network.encoder, folder / "encoder.onnx")
-    heads = heads_of(network)
-    tensors = {"attention": heads.attention}
-    tensors |= {f"weights.{task}": value for task, value in heads.weights.items()}
-    tensors |= {f"biases.{task}": value for task, value in heads.biases.items()}
     save_file(
-        {name: np.ascontiguousarray(value) for name, value in tensors.items()},
+        {name: np.ascontiguousarray(value) for name, value in heads_of(network).tensors().items()},
         folder / "heads.safetensors",
     )
     save_file(
