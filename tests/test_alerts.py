@@ -480,7 +480,7 @@ from qa_monitor.store import open_store
 
 store = open_store(sys.argv[1])
 
-@event.listens_for(store._writing, "before_cursor_execute")
+@event.listens_for(store._database._writing, "before_cursor_execute")
 def die(connection, cursor, statement, *rest):
     if statement.startswith("UPDATE deliveries"):
         os.kill(os.getpid(), signal.SIGKILL)

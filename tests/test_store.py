@@ -928,7 +928,7 @@ def test_a_full_disk_is_told_plainly_and_keeps_what_was_saved(
 ) -> None:
     sqlite_store.save_record(make_record("calls-1"), (), now=NOW)
     before = count_rows(sqlite_file)
-    with sqlite_store._reading.connect() as connection:
+    with sqlite_store._database._reading.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
     large = make_record("calls-2", text="pain " * 20_000)
@@ -938,7 +938,7 @@ def test_a_full_disk_is_told_plainly_and_keeps_what_was_saved(
     assert caught.value.__context__ is None
     assert count_rows(sqlite_file) == before
     assert sqlite_store.record("calls-1") == make_record("calls-1")
-    with sqlite_store._reading.connect() as connection:
+    with sqlite_store._database._reading.connect() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 100000")
     sqlite_store.save_record(large, (), now=NOW)
     assert sqlite_store.record("calls-2") == large
@@ -948,7 +948,7 @@ def test_a_database_that_another_program_locks_is_told_plainly(sqlite_url: str) 
     with open_store(sqlite_url) as holder, open_store(f"{sqlite_url}?timeout=0.1") as store:
         store.save_record(make_record(), (), now=NOW)
         with (
-            holder._writing.begin(),
+            holder._database._writing.begin(),
             pytest.raises(StoreError, match="calls-2: another program keeps"),
         ):
             store.save_record(make_record("calls-2"), (), now=NOW)
@@ -1034,7 +1034,7 @@ from qa_monitor.store import open_store
 
 store = open_store(sys.argv[1])
 
-@event.listens_for(store._writing, "before_cursor_execute")
+@event.listens_for(store._database._writing, "before_cursor_execute")
 def die(connection, cursor, statement, *rest):
     if statement.startswith("INSERT INTO " + sys.argv[2]):
         os.kill(os.getpid(), signal.SIGKILL)
@@ -1067,10 +1067,10 @@ def test_an_interrupted_save_leaves_nothing_and_the_store_works_on(store: Store)
         if statement.startswith("INSERT INTO scores"):
             raise KeyboardInterrupt
 
-    event.listen(store._writing, "before_cursor_execute", interrupt)
+    event.listen(store._database._writing, "before_cursor_execute", interrupt)
     with pytest.raises(KeyboardInterrupt):
         store.save_record(make_record(), (), now=NOW)
-    event.remove(store._writing, "before_cursor_execute", interrupt)
+    event.remove(store._database._writing, "before_cursor_execute", interrupt)
     assert not store.has_record("calls-1")
     store.save_record(make_record(), (), now=NOW)
     assert store.has_record("calls-1")

@@ -6,6 +6,8 @@ knows SQL. What is stored is redacted, but redacted is not de-identified: the da
 
 from __future__ import annotations
 
+from qa_monitor.store.accesslog import Access, AccessLog
+from qa_monitor.store.people import Agent, People, Scope, Session, Token, User, UserRole
 from qa_monitor.store.store import Store, open_store
 from qa_monitor.store.values import (
     AlertEvent,
@@ -22,6 +24,9 @@ from qa_monitor.store.values import (
 )
 
 __all__ = [
+    "Access",
+    "AccessLog",
+    "Agent",
     "AlertEvent",
     "AlertState",
     "CallSummary",
@@ -29,10 +34,16 @@ __all__ = [
     "CriterionComparison",
     "Delivery",
     "DeliveryState",
+    "People",
     "RubricComparison",
     "RubricUse",
     "RunSummary",
+    "Scope",
+    "Session",
     "Store",
     "StoredAlert",
+    "Token",
+    "User",
+    "UserRole",
     "open_store",
 ]

@@ -1,7 +1,8 @@
 """The one place that opens the database, and that says what its errors mean.
 
-``open_engine`` returns an engine on a database whose tables are current. SQLite and PostgreSQL are
-supported; a SQLite file is readable by its owner only, and what is deleted from it is overwritten.
+``open_engine`` returns an engine on a database whose tables are current; ``Database`` is what the
+parts of the store do their transactions with. SQLite and PostgreSQL are supported; a SQLite file is
+readable by its owner only, and what is deleted from it is overwritten.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import os
 import sqlite3
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import create_engine, event, inspect, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
@@ -20,11 +22,13 @@ from qa_monitor.errors import ConfigError, QAMonitorError, StoreError
 from qa_monitor.store.tables import HEAD_REVISION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy import URL, Connection, Engine
 
-__all__ = ["DATABASE_ERRORS", "explain", "for_writing", "open_engine", "place_of"]
+__all__ = ["DATABASE_ERRORS", "Database", "explain", "for_writing", "open_engine", "place_of"]
+
+_T = TypeVar("_T")
 
 DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error)
 """What the engine and its drivers raise; ``explain`` turns it into a ``StoreError``."""
@@ -58,6 +62,78 @@ def open_engine(url: str) -> Engine:
         return engine
     engine.dispose()
     raise problem
+
+
+class Database:
+    """An open database: work on it is one transaction each, and its errors are ``StoreError``."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._reading = engine
+        self._writing = for_writing(engine)
+        self._place = place_of(engine.url)
+        self.insert = postgresql.insert if engine.name == "postgresql" else sqlite.insert
+        """``INSERT`` as this database has it, with ``on_conflict_do_update``."""
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is SQLite; PostgreSQL if not."""
+        return self._reading.name == "sqlite"
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._reading.dispose()
+
+    def read(self, work: Callable[[Connection], _T], call_id: str | None = None) -> _T:
+        """What ``work`` returns, of one state of the database; messages name ``call_id``."""
+        return self._transact(self._reading, work, call_id)
+
+    def write(self, work: Callable[[Connection], _T], call_id: str | None = None) -> _T:
+        """The same for work that changes: all that it does is kept, or nothing of it."""
+        return self._transact(self._writing, work, call_id)
+
+    def empty_log(self, call_id: str | None = None) -> None:
+        """Empty SQLite's write-ahead log, so that what was deleted is gone from the disk."""
+        if self.is_sqlite:
+            self._guard(self._checkpoint, call_id)
+
+    def _checkpoint(self) -> None:
+        # Not within a transaction, so past the engine, which begins one.
+        connection = self._reading.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.close()
+
+    def _transact(
+        self, engine: Engine, work: Callable[[Connection], _T], call_id: str | None
+    ) -> _T:
+        def transaction() -> _T:
+            with engine.begin() as connection:
+                return work(connection)
+
+        return self._guard(transaction, call_id)
+
+    def _guard(self, work: Callable[[], _T], call_id: str | None) -> _T:
+        """What ``work`` returns; the database's own errors become ``StoreError``.
+
+        The new error is raised after the handler has ended: the old one may quote what is stored.
+        """
+        problem: StoreError
+        try:
+            return work()
+        except QAMonitorError:
+            raise
+        except DATABASE_ERRORS as error:
+            problem = explain(error, self._place, call_id=call_id)
+        except ValueError as error:
+            problem = StoreError(
+                f"{f'call {call_id}: ' if call_id else ''}the database {self._place} holds, or was "
+                f"given, a value that cannot be ({type(error).__name__}). If it is damaged, "
+                "restore it from a backup, or score the recording again.",
+                call_id=call_id,
+                kind=type(error).__name__,
+            )
+        raise problem
 
 
 def for_writing(engine: Engine) -> Engine:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import and_, case, delete, func, insert, literal, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
 
 from qa_monitor.calls import (
     Alert,
@@ -30,15 +28,11 @@ from qa_monitor.calls import (
     Scorecard,
     Severity,
 )
-from qa_monitor.errors import NotFoundError, QAMonitorError, StoreError, UsageError
+from qa_monitor.errors import NotFoundError, StoreError, UsageError
+from qa_monitor.store.accesslog import AccessLog
 from qa_monitor.store.contacts import contacts_of, contacts_of_chosen
-from qa_monitor.store.database import (
-    DATABASE_ERRORS,
-    explain,
-    for_writing,
-    open_engine,
-    place_of,
-)
+from qa_monitor.store.database import Database, open_engine
+from qa_monitor.store.people import People
 from qa_monitor.store.rows import (
     call_columns,
     card_columns,
@@ -89,11 +83,9 @@ from qa_monitor.store.values import (
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from sqlalchemy import ColumnElement, Connection, Engine
+    from sqlalchemy import ColumnElement, Connection
 
 __all__ = ["Store", "open_store"]
-
-_T = TypeVar("_T")
 
 _PAGE = 50
 _FIRST_RETRY_S = 30.0
@@ -109,17 +101,16 @@ def open_store(url: str) -> Store:
     be used, ``StoreError`` when the database cannot be opened, is damaged, or was made by a newer
     version.
     """
-    return Store(open_engine(url), place_of(make_url(url)))
+    return Store(Database(open_engine(url)))
 
 
 class Store:
     """The database of records and alerts; a context manager that closes it."""
 
-    def __init__(self, engine: Engine, place: str) -> None:
-        self._reading = engine
-        self._writing = for_writing(engine)
-        self._place = place
-        self._insert = postgresql.insert if engine.name == "postgresql" else sqlite.insert
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._read, self._write = database.read, database.write
+        self._insert = database.insert
 
     def __enter__(self) -> Self:
         """The store itself."""
@@ -136,7 +127,17 @@ class Store:
 
     def close(self) -> None:
         """Close every connection; what was saved is on disk already."""
-        self._reading.dispose()
+        self._database.close()
+
+    @cached_property
+    def people(self) -> People:
+        """Users of the pages, their sessions and tokens, and the agents' teams."""
+        return People(self._database)
+
+    @cached_property
+    def access_log(self) -> AccessLog:
+        """Who saw, changed or was refused what."""
+        return AccessLog(self._database)
 
     # --- calls being worked on -------------------------------------------------------------------
 
@@ -520,16 +521,7 @@ class Store:
 
         if not self._write(work, call_id):
             raise self._not_found(call_id)
-        if self._reading.name == "sqlite":
-            self._guard(self._empty_log, call_id)
-
-    def _empty_log(self) -> None:
-        # Not within a transaction, so past the engine, which begins one.
-        connection = self._reading.raw_connection()
-        try:
-            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        finally:
-            connection.close()
+        self._database.empty_log(call_id)
 
     # --- records out -----------------------------------------------------------------------------
 
@@ -920,44 +912,7 @@ class Store:
 
         self._write(work)
 
-    # --- transactions ----------------------------------------------------------------------------
-
-    def _read(self, work: Callable[[Connection], _T], call_id: str | None = None) -> _T:
-        return self._transact(self._reading, work, call_id)
-
-    def _write(self, work: Callable[[Connection], _T], call_id: str | None = None) -> _T:
-        return self._transact(self._writing, work, call_id)
-
-    def _transact(
-        self, engine: Engine, work: Callable[[Connection], _T], call_id: str | None
-    ) -> _T:
-        def transaction() -> _T:
-            with engine.begin() as connection:
-                return work(connection)
-
-        return self._guard(transaction, call_id)
-
-    def _guard(self, work: Callable[[], _T], call_id: str | None) -> _T:
-        """What ``work`` returns; the database's own errors become ``StoreError``.
-
-        The new error is raised after the handler has ended: the old one may quote what is stored.
-        """
-        problem: StoreError
-        try:
-            return work()
-        except QAMonitorError:
-            raise
-        except DATABASE_ERRORS as error:
-            problem = explain(error, self._place, call_id=call_id)
-        except ValueError as error:
-            problem = StoreError(
-                f"{f'call {call_id}: ' if call_id else ''}the database {self._place} holds, or was "
-                f"given, a value that cannot be ({type(error).__name__}). If it is damaged, "
-                "restore it from a backup, or score the recording again.",
-                call_id=call_id,
-                kind=type(error).__name__,
-            )
-        raise problem
+    # --- what is not there ----------------------------------------------------------------------
 
     def _not_found(self, call_id: str, run_id: int | None = None) -> NotFoundError:
         """The error that says what is known of ``call_id``."""

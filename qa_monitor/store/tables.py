@@ -17,6 +17,9 @@ What is filtered, sorted or counted is a column; what is only read together with
 - ``failures``: calls that could not be scored. ``leases``: who is scoring what at the moment.
 - ``alerts``, ``alert_events`` (who set which state, when) and ``deliveries``, the outbox: one row
   for each alert, channel and severity that the channel is to be told of.
+
+What people do with the calls (``people``, ``reviews``, ``queueing``, ...) has its tables in the
+modules of those names, on the same ``metadata``.
 """
 
 from __future__ import annotations
@@ -57,7 +60,7 @@ __all__ = [
     "transcripts",
 ]
 
-HEAD_REVISION = "0003"
+HEAD_REVISION = "0010"
 """The newest migration; known here so that opening a current database need not load Alembic."""
 
 

