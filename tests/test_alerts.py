@@ -583,7 +583,7 @@ def test_a_disk_that_fills_up_leaves_the_file_as_it_was_and_the_alert_queued(
 def test_processes_that_append_at_once_mix_no_lines(tmp_path: Path) -> None:
     file = tmp_path / "alerts.jsonl"
     script = (
-        "import sys; from pathlib import Path; from qa_monitor.alerts import _append\n"
+        "import sys; from pathlib import Path; from qa_monitor.alerts.channels import _append\n"
         "for n in range(40): _append(Path(sys.argv[1]), b'x' * 3000 + b'\\n')"
     )
     writers = [subprocess.Popen([sys.executable, "-c", script, str(file)]) for _ in range(3)]
