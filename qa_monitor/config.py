@@ -32,6 +32,7 @@ __all__ = [
     "ReportSettings",
     "ScoringSettings",
     "SourceSettings",
+    "WebSettings",
     "find_config",
     "load_config",
     "write_default_config",
@@ -226,6 +227,39 @@ class ReportSettings(_Section):
     )
 
 
+class WebSettings(_Section):
+    """The pages and their API (qa-monitor serve)."""
+
+    host: str = Field(
+        "127.0.0.1",
+        description="Address to listen on. Any but this machine's own needs TLS, here or in a "
+        "proxy in front.",
+    )
+    port: int = Field(8710, ge=0, le=65535, description="Port to listen on; 0: any that is free.")
+    hosts: tuple[str, ...] = Field(
+        (),
+        description="Names under which the pages are opened, as qa.example.org; requests for "
+        "others are refused. localhost and web.host are always among them.",
+    )
+    tls_certificate: Path | None = Field(None, description="TLS certificate chain, a PEM file.")
+    tls_key: Path | None = Field(None, description="Its private key, a PEM file.")
+    behind_proxy: bool = Field(
+        False,
+        description="A proxy on this machine does TLS and says by X-Forwarded-For who asks.",
+    )
+    session_idle_min: float = Field(
+        30.0, gt=0, le=1440, description="Minutes without a request after which a sign-in ends."
+    )
+    session_hours: float = Field(
+        12.0, gt=0, le=168, description="Hours after which a sign-in ends in any case."
+    )
+    allow_unredacted: bool = Field(
+        False,
+        description="Let reviewers and supervisors hear kept originals (audio.keep_original), each "
+        "time with a reason that they type and that is logged.",
+    )
+
+
 class Config(_Section):
     """All settings; the sections are the tables of the file."""
 
@@ -238,6 +272,7 @@ class Config(_Section):
     scoring: ScoringSettings = ScoringSettings.model_validate({})
     alerts: AlertSettings = AlertSettings.model_validate({})
     reports: ReportSettings = ReportSettings.model_validate({})
+    web: WebSettings = WebSettings.model_validate({})
 
 
 def find_config() -> Path | None:

@@ -19,7 +19,9 @@
     ├── StoreError                         8  frees disk space, checks the database
     ├── DeliveryError                      9  checks the alert channel; the alert stays queued
     ├── NotFoundError                     10  asks for a call or agent that exists
-    └── LeakError                         12  listens where it says; redacts or deletes the copy
+    ├── LeakError                         12  listens where it says; redacts or deletes the copy
+    └── AccessDeniedError                 13  asks somebody who may
+        └── SignInError                       (wrong name or password, or too many tries)
 
 Exit 1 is left to faults of qa_monitor itself, 11 says that some calls of a batch failed and the
 rest was done, 130 that the user stopped the run.
@@ -36,6 +38,7 @@ __all__ = [
     "EXIT_INTERRUPTED",
     "EXIT_OK",
     "EXIT_SOME_FAILED",
+    "AccessDeniedError",
     "ConfigError",
     "DeliveryError",
     "LeakError",
@@ -49,6 +52,7 @@ __all__ = [
     "RecordingError",
     "RedactionError",
     "ScoringError",
+    "SignInError",
     "StageError",
     "StoreError",
     "TooLongError",
@@ -166,3 +170,13 @@ class LeakError(QAMonitorError):
     """PHI can be heard in a redacted recording; the message names types and times only."""
 
     exit_code = 12
+
+
+class AccessDeniedError(QAMonitorError):
+    """The user may not do this, or not with this call."""
+
+    exit_code = 13
+
+
+class SignInError(AccessDeniedError):
+    """Nobody is signed in by this; the message does not say whether the name exists."""

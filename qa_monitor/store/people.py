@@ -354,16 +354,20 @@ class People:
         query = select(users.c.locked_until).where(users.c.user_id == user_id)
         return self._database.read(lambda c: c.scalar(query))
 
-    def note_sign_in(
-        self, user_id: str, *, succeeded: bool, locked_until: datetime | None = None
-    ) -> int:
+    def lock(self, user_id: str, *, until: datetime) -> None:
+        """Refuse sign-ins of the user until then."""
+        own = users.c.user_id == user_id
+        self._database.write(
+            lambda c: c.execute(update(users).where(own).values(locked_until=until))
+        )
+
+    def note_sign_in(self, user_id: str, *, succeeded: bool) -> int:
         """Count a sign-in; how many in a row have failed by now."""
 
         def work(connection: Connection) -> int:
             own = users.c.user_id == user_id
             failed = 0 if succeeded else users.c.failed_sign_ins + 1
-            values = {"failed_sign_ins": failed, "locked_until": locked_until}
-            connection.execute(update(users).where(own).values(**values))
+            connection.execute(update(users).where(own).values(failed_sign_ins=failed))
             return connection.scalar(select(users.c.failed_sign_ins).where(own)) or 0
 
         return self._database.write(work)
