@@ -25,6 +25,7 @@ __all__ = [
     "AlertSettings",
     "AsrSettings",
     "AudioSettings",
+    "CoachingSettings",
     "Config",
     "DataSettings",
     "IntakeSettings",
@@ -260,6 +261,18 @@ class WebSettings(_Section):
     )
 
 
+class CoachingSettings(_Section):
+    """What agents and coaches agree on."""
+
+    dispute_days: int = Field(
+        14,
+        ge=1,
+        le=90,
+        description="For so many days an agent may dispute a score, counted from the day it was "
+        "made or first shown to the agent, whichever is later.",
+    )
+
+
 class Config(_Section):
     """All settings; the sections are the tables of the file."""
 
@@ -272,6 +285,7 @@ class Config(_Section):
     scoring: ScoringSettings = ScoringSettings.model_validate({})
     alerts: AlertSettings = AlertSettings.model_validate({})
     reports: ReportSettings = ReportSettings.model_validate({})
+    coaching: CoachingSettings = CoachingSettings.model_validate({})
     web: WebSettings = WebSettings.model_validate({})
 
 
