@@ -514,6 +514,42 @@ def test_what_was_heard_is_not_noted_on_a_card_that_it_was_not_read_with(store: 
     assert not store.note_verification(mark(record, Verification(version="1", places=())))
 
 
+def test_many_records_are_kept_together_as_each_alone_would_be(store: Store) -> None:
+    scored = [
+        (make_record("calls-1"), (make_alert(call_id="calls-1"),), NOW),
+        (make_record("calls-2"), (), NOW + HOUR),
+    ]
+    store.save_failure(make_failure("calls-2"), now=NOW)
+    assert len(set(store.save_records(scored))) == 2
+    assert [store.record(record.call_id) for record, _, _ in scored] == [
+        record for record, _, _ in scored
+    ]
+    assert [stored.alert for stored in store.alerts()] == [make_alert(call_id="calls-1")]
+    assert store.runs("calls-2")[0].scored_at == NOW + HOUR
+    assert store.failures() == ()
+
+
+def test_of_many_records_none_is_kept_when_one_cannot_be(store: Store) -> None:
+    store.save_record(make_record("calls-2"), (), now=NOW)
+    another = replace(make_record("calls-2").recording, sha256="of-another-recording")
+    scored = [
+        (make_record("calls-1"), (), NOW),
+        (replace(make_record("calls-2"), recording=another), (), NOW),
+    ]
+    with pytest.raises(StoreError, match="belongs to another recording"):
+        store.save_records(scored)
+    assert not store.has_record("calls-1")
+
+
+def test_calls_are_counted_by_their_source_failed_ones_too(store: Store) -> None:
+    assert store.sources() == {}
+    store.save_record(make_record("calls-1"), (), now=NOW)
+    store.save_failure(make_failure("calls-2"), now=NOW)
+    recording = replace(make_record("other-1").recording, source="other", sha256="x")
+    store.save_record(replace(make_record("other-1"), recording=recording), (), now=NOW)
+    assert store.sources() == {"calls": 2, "other": 1}
+
+
 # --- failures ------------------------------------------------------------------------------------
 
 

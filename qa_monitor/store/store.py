@@ -221,18 +221,42 @@ class Store:
         def work(connection: Connection) -> int:
             if after_run is not None and not self._is_latest(connection, record.call_id, after_run):
                 raise _scored_meanwhile(record.call_id)
-            self._keep_call(connection, record.recording, now)
-            run_id = self._keep_run(connection, record, now)
-            # By the recording too: it may have failed while it had no id but that of its content.
-            same = failures.c.sha256 == record.recording.sha256
-            connection.execute(
-                delete(failures).where(or_(failures.c.call_id == record.call_id, same))
-            )
-            for alert in alerts:
-                self._keep_alert(connection, alert, run_id, channels, now)
-            return run_id
+            return self._keep_record(connection, record, alerts, now, channels)
 
         return self._write(work, record.call_id)
+
+    def save_records(
+        self, scored: Sequence[tuple[CallRecord, Sequence[Alert], datetime]]
+    ) -> tuple[int, ...]:
+        """The same for many records, each with its alerts and when it was scored: all or none.
+
+        No channel is told of their alerts. A few hundred at a time are quick.
+        """
+
+        def work(connection: Connection) -> tuple[int, ...]:
+            return tuple(
+                self._keep_record(connection, record, alerts, now, ())
+                for record, alerts, now in scored
+            )
+
+        return self._write(work)
+
+    def _keep_record(
+        self,
+        connection: Connection,
+        record: CallRecord,
+        alerts: Sequence[Alert],
+        now: datetime,
+        channels: Sequence[str],
+    ) -> int:
+        self._keep_call(connection, record.recording, now)
+        run_id = self._keep_run(connection, record, now)
+        # By the recording too: it may have failed while it had no id but that of its content.
+        same = failures.c.sha256 == record.recording.sha256
+        connection.execute(delete(failures).where(or_(failures.c.call_id == record.call_id, same)))
+        for alert in alerts:
+            self._keep_alert(connection, alert, run_id, channels, now)
+        return run_id
 
     def _keep_call(self, connection: Connection, recording: Recording, now: datetime) -> None:
         values = call_columns(recording)
@@ -503,6 +527,15 @@ class Store:
             .on_conflict_do_update(index_elements=[failures.c.call_id], set_=values)
         )
         self._write(lambda c: c.execute(statement), failed.call_id)
+
+    def sources(self) -> Mapping[str, int]:
+        """How many calls, scored or failed, each source has, in alphabetical order."""
+        ids = select(calls.c.call_id, calls.c.source).union(
+            select(failures.c.call_id, failures.c.source)
+        )
+        each = ids.subquery()
+        query = select(each.c.source, func.count()).group_by(each.c.source).order_by(each.c.source)
+        return self._read(lambda c: {row[0]: row[1] for row in c.execute(query)})
 
     def delete_call(self, call_id: str) -> None:
         """Delete every run, score, alert, delivery, failure and lease of the call for good.
