@@ -4,6 +4,7 @@
 
     QAMonitorError                      exit  what a user does next
     ├── UsageError                         2  corrects the command
+    │   └── ConflictError                     (somebody else was first; looks again and decides)
     ├── ConfigError                        3  corrects the configuration, policy or rubric file
     ├── RecordingError                     4  looks at the recording
     │   ├── NotAudioError                     (not audio, empty, truncated, format not allowed)
@@ -40,6 +41,7 @@ __all__ = [
     "EXIT_SOME_FAILED",
     "AccessDeniedError",
     "ConfigError",
+    "ConflictError",
     "DeliveryError",
     "LeakError",
     "MetadataError",
@@ -88,6 +90,10 @@ class UsageError(QAMonitorError):
     """The command cannot be carried out as it was given."""
 
     exit_code = 2
+
+
+class ConflictError(UsageError):
+    """Somebody else changed the same thing first; the message says who, what and when."""
 
 
 class ConfigError(QAMonitorError):
