@@ -7,6 +7,7 @@ knows SQL. What is stored is redacted, but redacted is not de-identified: the da
 from __future__ import annotations
 
 from qa_monitor.store.accesslog import Access, AccessLog
+from qa_monitor.store.keeping import Deletion, DueCall, Hold, Keeping
 from qa_monitor.store.people import Agent, People, Scope, Session, Token, User, UserRole
 from qa_monitor.store.store import Store, open_store
 from qa_monitor.store.values import (
@@ -32,8 +33,12 @@ __all__ = [
     "CallSummary",
     "CardSummary",
     "CriterionComparison",
+    "Deletion",
     "Delivery",
     "DeliveryState",
+    "DueCall",
+    "Hold",
+    "Keeping",
     "People",
     "RubricComparison",
     "RubricUse",

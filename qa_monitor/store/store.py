@@ -32,6 +32,7 @@ from qa_monitor.errors import NotFoundError, StoreError, UsageError
 from qa_monitor.store.accesslog import AccessLog
 from qa_monitor.store.contacts import contacts_of, contacts_of_chosen
 from qa_monitor.store.database import Database, open_engine
+from qa_monitor.store.keeping import Keeping, clear_call
 from qa_monitor.store.people import People
 from qa_monitor.store.rows import (
     call_columns,
@@ -138,6 +139,11 @@ class Store:
     def access_log(self) -> AccessLog:
         """Who saw, changed or was refused what."""
         return AccessLog(self._database)
+
+    @cached_property
+    def keeping(self) -> Keeping:
+        """Legal holds, what is due to go, and what was deleted."""
+        return Keeping(self._database)
 
     # --- calls being worked on -------------------------------------------------------------------
 
@@ -540,19 +546,12 @@ class Store:
     def delete_call(self, call_id: str) -> None:
         """Delete every run, score, alert, delivery, failure and lease of the call for good.
 
-        On SQLite the freed pages are overwritten and the write-ahead log is emptied, so that the
-        text is gone from the disk once no other process is reading. Raises ``NotFoundError`` when
-        nothing is stored of the call.
+        Whatever holds it, and noted nowhere: people delete by ``keeping.delete_call``. On SQLite
+        the freed pages are overwritten and the write-ahead log is emptied, so that the text is gone
+        from the disk once no other process is reading. Raises ``NotFoundError`` when nothing is
+        stored of the call.
         """
-
-        def work(connection: Connection) -> int:
-            connection.execute(delete(leases).where(leases.c.call_id == call_id))
-            return sum(
-                connection.execute(delete(table).where(table.c.call_id == call_id)).rowcount
-                for table in (calls, failures)
-            )
-
-        if not self._write(work, call_id):
+        if not self._write(lambda c: clear_call(c, call_id), call_id):
             raise self._not_found(call_id)
         self._database.empty_log(call_id)
 
