@@ -42,7 +42,9 @@ __all__ = [
     "IntakeRules",
     "Refusal",
     "SourceRules",
+    "caller_key",
     "load_caller_secret",
+    "recording_key",
     "take_in",
 ]
 
@@ -231,6 +233,23 @@ def load_caller_secret(folder: Path) -> bytes:
     )
 
 
+def caller_key(number: str, secret: bytes) -> str | None:
+    """What stands for a caller's number; ``None`` for one that belongs to many callers.
+
+    Such are extensions, and the zeros that stand for a withheld number. The same line with and
+    without its country code is the same caller: only the last ten digits count.
+    """
+    digits = re.sub(r"\D", "", number)
+    if len(digits) < _CALLER_DIGITS or len(set(digits[-10:])) == 1:
+        return None
+    return hmac.new(secret, digits[-10:].encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def recording_key(sha256: str, secret: bytes) -> str:
+    """What stands for a deleted recording: only this installation can tell that it came again."""
+    return hmac.new(secret, f"recording {sha256}".encode(), hashlib.sha256).hexdigest()
+
+
 # --- finding -------------------------------------------------------------------------------------
 
 
@@ -394,7 +413,7 @@ def _take_one(
             queue=_id_field(fields, "queue"),
             direction=_direction(fields),
             started_at=_started_at(fields, rules),
-            caller_key=_caller_key(fields, rules),
+            caller_key=caller_key(fields.get("caller_number", ""), rules.caller_secret),
             agent_channel=_agent_channel(fields, source_rules),
             hold_s=_seconds(fields, "hold_s"),
             after_call_s=_seconds(fields, "after_call_s"),
@@ -491,15 +510,6 @@ def _zone(name: str) -> ZoneInfo:
         raise ConfigError(
             f"intake.timezone: {name} is no IANA time zone, as America/Chicago is."
         ) from None
-
-
-def _caller_key(fields: Mapping[str, str], rules: IntakeRules) -> str | None:
-    digits = re.sub(r"\D", "", fields.get("caller_number", ""))
-    if len(digits) < _CALLER_DIGITS or len(set(digits[-10:])) == 1:
-        # Extensions, and the zeros that stand for a withheld number, belong to many callers.
-        return None
-    # The last ten digits: the same line with and without its country code is the same caller.
-    return hmac.new(rules.caller_secret, digits[-10:].encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def _seconds(fields: Mapping[str, str], name: str) -> float | None:
