@@ -76,20 +76,23 @@ class Scope:
             or (team is not None and team in self.teams)
         )
 
-    def condition(self) -> ColumnElement[bool]:
-        """The same for a query of ``calls``."""
+    def condition(
+        self,
+        agent_id: ColumnElement[str | None] = calls.c.agent_id,
+    ) -> ColumnElement[bool]:
+        """The same for a query of ``calls``, or of another table with the agent of each call."""
         parts: list[ColumnElement[bool]] = []
         if self.all_calls:
             parts.append(true())
         if self.agent_id is not None:
-            parts.append(calls.c.agent_id == self.agent_id)
+            parts.append(agent_id == self.agent_id)
         if self.teams:
             of_teams = select(agents.c.agent_id).where(agents.c.team.in_(sorted(self.teams)))
-            parts.append(calls.c.agent_id.in_(of_teams))
+            parts.append(agent_id.in_(of_teams))
         within = or_(*parts) if parts else false()
         if self.besides is None:
             return within
-        return and_(within, or_(calls.c.agent_id.is_(None), calls.c.agent_id != self.besides))
+        return and_(within, or_(agent_id.is_(None), agent_id != self.besides))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
