@@ -7,6 +7,20 @@ knows SQL. What is stored is redacted, but redacted is not de-identified: the da
 from __future__ import annotations
 
 from qa_monitor.store.accesslog import Access, AccessLog
+from qa_monitor.store.coaching import (
+    Acknowledgement,
+    Answer,
+    CoachedAgent,
+    Coaching,
+    CoachingEvent,
+    Dispute,
+    DisputeState,
+    Goal,
+    GoalKind,
+    GoalState,
+    Note,
+    StateChange,
+)
 from qa_monitor.store.keeping import Deletion, DueCall, Hold, Keeping
 from qa_monitor.store.people import Agent, People, Scope, Session, Token, User, UserRole
 from qa_monitor.store.store import Store, open_store
@@ -27,24 +41,36 @@ from qa_monitor.store.values import (
 __all__ = [
     "Access",
     "AccessLog",
+    "Acknowledgement",
     "Agent",
     "AlertEvent",
     "AlertState",
+    "Answer",
     "CallSummary",
     "CardSummary",
+    "CoachedAgent",
+    "Coaching",
+    "CoachingEvent",
     "CriterionComparison",
     "Deletion",
     "Delivery",
     "DeliveryState",
+    "Dispute",
+    "DisputeState",
     "DueCall",
+    "Goal",
+    "GoalKind",
+    "GoalState",
     "Hold",
     "Keeping",
+    "Note",
     "People",
     "RubricComparison",
     "RubricUse",
     "RunSummary",
     "Scope",
     "Session",
+    "StateChange",
     "Store",
     "StoredAlert",
     "Token",

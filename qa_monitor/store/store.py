@@ -30,6 +30,7 @@ from qa_monitor.calls import (
 )
 from qa_monitor.errors import NotFoundError, StoreError, UsageError
 from qa_monitor.store.accesslog import AccessLog
+from qa_monitor.store.coaching import Coaching
 from qa_monitor.store.contacts import contacts_of, contacts_of_chosen
 from qa_monitor.store.database import Database, open_engine
 from qa_monitor.store.keeping import Keeping, clear_call
@@ -144,6 +145,11 @@ class Store:
     def keeping(self) -> Keeping:
         """Legal holds, what is due to go, and what was deleted."""
         return Keeping(self._database)
+
+    @cached_property
+    def coaching(self) -> Coaching:
+        """Notes, goals, acknowledgements, answers and disputes."""
+        return Coaching(self._database)
 
     # --- calls being worked on -------------------------------------------------------------------
 
