@@ -23,6 +23,18 @@ from qa_monitor.store.coaching import (
 )
 from qa_monitor.store.keeping import Deletion, DueCall, Hold, Keeping
 from qa_monitor.store.people import Agent, People, Scope, Session, Token, User, UserRole
+from qa_monitor.store.reviews import (
+    Comment,
+    HistoryEntry,
+    Judged,
+    Judgement,
+    JudgementKind,
+    Rescoring,
+    RescoringKind,
+    Review,
+    ReviewKind,
+    Reviews,
+)
 from qa_monitor.store.store import Store, open_store
 from qa_monitor.store.values import (
     AlertEvent,
@@ -51,6 +63,7 @@ __all__ = [
     "CoachedAgent",
     "Coaching",
     "CoachingEvent",
+    "Comment",
     "CriterionComparison",
     "Deletion",
     "Delivery",
@@ -61,10 +74,19 @@ __all__ = [
     "Goal",
     "GoalKind",
     "GoalState",
+    "HistoryEntry",
     "Hold",
+    "Judged",
+    "Judgement",
+    "JudgementKind",
     "Keeping",
     "Note",
     "People",
+    "Rescoring",
+    "RescoringKind",
+    "Review",
+    "ReviewKind",
+    "Reviews",
     "RubricComparison",
     "RubricUse",
     "RunSummary",

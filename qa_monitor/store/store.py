@@ -33,8 +33,10 @@ from qa_monitor.store.accesslog import AccessLog
 from qa_monitor.store.coaching import Coaching
 from qa_monitor.store.contacts import contacts_of, contacts_of_chosen
 from qa_monitor.store.database import Database, open_engine
+from qa_monitor.store.history import history_of
 from qa_monitor.store.keeping import Keeping, clear_call
 from qa_monitor.store.people import People
+from qa_monitor.store.reviews import HistoryEntry, Reviews
 from qa_monitor.store.rows import (
     call_columns,
     card_columns,
@@ -150,6 +152,11 @@ class Store:
     def coaching(self) -> Coaching:
         """Notes, goals, acknowledgements, answers and disputes."""
         return Coaching(self._database)
+
+    @cached_property
+    def reviews(self) -> Reviews:
+        """What people say of calls: judgements, comments, finished reviews."""
+        return Reviews(self._database)
 
     # --- calls being worked on -------------------------------------------------------------------
 
@@ -746,6 +753,18 @@ class Store:
         if not found:
             raise self._not_found(call_id)
         return found
+
+    def history(
+        self, call_id: str, *, seen_by: str | None = None, for_agent: bool = False
+    ) -> tuple[HistoryEntry, ...]:
+        """Who said or did what with the call, and when, oldest first.
+
+        Of blind reviews that go on only what ``seen_by`` said is told; ``for_agent`` leaves out
+        what the agent is not to see.
+        """
+        return self._read(
+            lambda c: history_of(c, call_id, seen_by=seen_by, for_agent=for_agent), call_id
+        )
 
     def failures(self) -> tuple[FailedCall, ...]:
         """The calls that could not be scored, in the order in which they failed."""
