@@ -23,6 +23,7 @@ from qa_monitor.store.coaching import (
 )
 from qa_monitor.store.keeping import Deletion, DueCall, Hold, Keeping
 from qa_monitor.store.people import Agent, People, Scope, Session, Token, User, UserRole
+from qa_monitor.store.reporting import Correction, Reporting, ScoredCall, ScoreSum
 from qa_monitor.store.reviews import (
     Comment,
     HistoryEntry,
@@ -64,6 +65,7 @@ __all__ = [
     "Coaching",
     "CoachingEvent",
     "Comment",
+    "Correction",
     "CriterionComparison",
     "Deletion",
     "Delivery",
@@ -82,6 +84,7 @@ __all__ = [
     "Keeping",
     "Note",
     "People",
+    "Reporting",
     "Rescoring",
     "RescoringKind",
     "Review",
@@ -91,6 +94,8 @@ __all__ = [
     "RubricUse",
     "RunSummary",
     "Scope",
+    "ScoreSum",
+    "ScoredCall",
     "Session",
     "StateChange",
     "Store",

@@ -56,6 +56,7 @@ __all__ = [
     "failure_of",
     "is_of_dialogue",
     "record_of",
+    "recording_of",
     "review_columns",
     "run_columns",
     "run_of",
@@ -221,16 +222,20 @@ def is_of_dialogue(column: str, dialogue: RedactedDialogue) -> bool:
     return replace(stored, verification=dialogue.verification) == dialogue
 
 
+def recording_of(row: AnyRow) -> Recording:
+    """What ``calls`` keeps of a recording."""
+    values = {name: getattr(row, name) for name in _RECORDING_FIELDS}
+    return Recording(**{**values, "direction": Direction(row.direction)})
+
+
 def record_of(row: AnyRow, card_scores: tuple[Score, ...]) -> CallRecord:
     """A record, of a row with its call, run, card and transcript."""
-    values = {name: getattr(row, name) for name in _RECORDING_FIELDS}
-    values["direction"] = Direction(row.direction)
     versions = _VERSIONS.validate_json(row.versions)
     if "rubric" in versions:
         # The run's own card may no longer be the one in use.
         versions["rubric"] = row.rubric_version
     return CallRecord(
-        recording=Recording(**values),
+        recording=recording_of(row),
         dialogue=_DIALOGUE.validate_json(row.dialogue),
         findings=_FINDINGS.validate_json(row.findings),
         scorecard=card_of(row.call_id, row, card_scores),

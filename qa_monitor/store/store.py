@@ -36,6 +36,7 @@ from qa_monitor.store.database import Database, open_engine
 from qa_monitor.store.history import history_of
 from qa_monitor.store.keeping import Keeping, clear_call
 from qa_monitor.store.people import People
+from qa_monitor.store.reporting import Reporting
 from qa_monitor.store.reviews import HistoryEntry, Reviews
 from qa_monitor.store.rows import (
     call_columns,
@@ -157,6 +158,11 @@ class Store:
     def reviews(self) -> Reviews:
         """What people say of calls: judgements, comments, finished reviews."""
         return Reviews(self._database)
+
+    @cached_property
+    def reporting(self) -> Reporting:
+        """Scored calls without their words, and sums over many, with corrections in place."""
+        return Reporting(self._database)
 
     # --- calls being worked on -------------------------------------------------------------------
 
