@@ -6,7 +6,7 @@ ever had is kept with who set it, when and why. What is about a call goes when t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -34,6 +34,8 @@ from qa_monitor.errors import NotFoundError, UsageError
 from qa_monitor.store.accesslog import access_log
 from qa_monitor.store.database import Database
 from qa_monitor.store.people import Scope
+from qa_monitor.store.reporting import latest_words, points_in_force
+from qa_monitor.store.reviews import REASON_LONGEST, HistoryEntry, Reviews
 from qa_monitor.store.tables import UtcDateTime, calls, metadata, runs, scorecards, scores
 
 if TYPE_CHECKING:
@@ -45,7 +47,6 @@ __all__ = [
     "Answer",
     "CoachedAgent",
     "Coaching",
-    "CoachingEvent",
     "Dispute",
     "DisputeState",
     "Goal",
@@ -53,9 +54,10 @@ __all__ = [
     "GoalState",
     "Note",
     "StateChange",
+    "history_of",
 ]
 
-LONGEST_TEXT = 4000
+LONGEST_TEXT = REASON_LONGEST
 """How many characters a note, an answer or a reason may have."""
 
 
@@ -185,24 +187,6 @@ class Dispute:
     resolved_at: datetime | None = None
     resolution: str | None = field(default=None, repr=False)
     points_after: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CoachingEvent:
-    """An entry of a call's history: who did what about it here, and when.
-
-    ``action`` is ``note``, ``acknowledged``, ``answered``, ``disputed``, or a dispute's
-    ``upheld``, ``changed`` and ``withdrawn``; ``text`` is what was said, ``at_s`` the moment of a
-    note.
-    """
-
-    at: datetime
-    by: str
-    action: str
-    text: str = field(repr=False)
-    criterion: Criterion | None = None
-    at_s: float | None = None
-    is_shared: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -671,18 +655,34 @@ class Coaching:
     ) -> Dispute:
         """Decide an open dispute: the score stands (``points`` is ``None``), or becomes ``points``.
 
-        Raises ``NotFoundError`` for an unknown dispute, and ``UsageError`` for one that is closed
-        or is about a call of ``by_agent``, the agent that the resolver is.
+        The latter is a correction by the resolver, kept in the same transaction. Raises
+        ``NotFoundError`` for an unknown dispute, and ``UsageError`` for one that is closed or is
+        about a call of ``by_agent``, the agent that the resolver is, and for points that are not
+        on the scale or no other than before.
         """
         reason = _said(reason, "why it is decided so")
         dispute = self.dispute(dispute_id)
         if by_agent == dispute.agent_id or by == dispute.raised_by:
             raise UsageError("nobody decides on a dispute of their own.")
-        state = DisputeState.UPHELD if points is None else DisputeState.CHANGED
-        after = dispute.points if points is None else points
-        self._write(
-            lambda c: _close_dispute(c, dispute_id, state, now, by, reason, after), dispute.call_id
-        )
+        if points == dispute.points:
+            raise UsageError("those are the points that are disputed; say that the score stands.")
+
+        def work(connection: Connection) -> None:
+            state = DisputeState.UPHELD if points is None else DisputeState.CHANGED
+            after = dispute.points if points is None else points
+            _close_dispute(connection, dispute_id, state, now, by, reason, after)
+            if points is not None:
+                Reviews(self._database).correct_within(
+                    connection,
+                    dispute.call_id,
+                    dispute.criterion.value,
+                    user_id=by,
+                    points=points,
+                    reason=reason,
+                    now=now,
+                )
+
+        self._write(work, dispute.call_id)
         return self.dispute(dispute_id)
 
     def dispute(self, dispute_id: int) -> Dispute:
@@ -734,13 +734,6 @@ class Coaching:
         )
 
     # --- for others ------------------------------------------------------------------------------
-
-    def events_of_call(self, call_id: str, *, for_agent: bool) -> tuple[CoachingEvent, ...]:
-        """What was said and decided here about a call, oldest first.
-
-        ``for_agent`` leaves out the notes that are not shared.
-        """
-        return self._read(lambda c: _events_of_call(c, call_id, for_agent), call_id)
 
     def overview(self) -> Mapping[str, CoachedAgent]:
         """How things stand with each agent of whom there is anything to say."""
@@ -876,10 +869,15 @@ def _was_shown(connection: Connection, call_id: str, agent_id: str) -> bool:
 
 
 def _points(connection: Connection, run_id: int, criterion: Criterion) -> float | None:
-    """The points of a run's card in use."""
+    """The points of a run's card in use, or those that a person has put in their place."""
+    words = latest_words()
     query = (
-        select(scores.c.points)
+        select(points_in_force(words))
+        .select_from(scores)
         .join(runs, runs.c.card_id == scores.c.card_id)
+        .outerjoin(
+            words, and_(words.c.run_id == runs.c.run_id, words.c.subject == scores.c.criterion)
+        )
         .where(runs.c.run_id == run_id, scores.c.criterion == criterion.value)
     )
     points: float | None = connection.scalar(query)
@@ -935,48 +933,46 @@ def _load_disputes(connection: Connection, chosen: Any, limit: int) -> tuple[Dis
     )
 
 
-def _events_of_call(
-    connection: Connection, call_id: str, for_agent: bool
-) -> tuple[CoachingEvent, ...]:
-    found = []
-    notes = select(coaching_notes).where(coaching_notes.c.call_id == call_id)
-    if for_agent:
-        notes = notes.where(coaching_notes.c.is_shared)
-    for row in connection.execute(notes):
-        found.append(
-            CoachingEvent(
-                at=row.written_at,
-                by=row.written_by,
-                action="note",
-                text=row.text,
-                at_s=row.at_s,
-                is_shared=row.is_shared,
-            )
+def history_of(connection: Connection, call_id: str) -> Iterator[HistoryEntry]:
+    """What coach and agent said of a call; a note is the agent's to see when it is shared."""
+    for row in connection.execute(
+        select(coaching_notes).where(coaching_notes.c.call_id == call_id)
+    ):
+        yield HistoryEntry(
+            at=row.written_at,
+            by=row.written_by,
+            what="note",
+            text=row.text,
+            is_for_agent=row.is_shared,
         )
     for row in connection.execute(
         select(acknowledgements).where(acknowledgements.c.call_id == call_id)
     ):
-        found.append(CoachingEvent(at=row.at, by=row.by, action="acknowledged", text=""))
+        yield HistoryEntry(at=row.at, by=row.by, what="acknowledged")
     for row in connection.execute(select(answers).where(answers.c.call_id == call_id)):
-        found.append(
-            CoachingEvent(at=row.written_at, by=row.written_by, action="answered", text=row.text)
-        )
+        yield HistoryEntry(at=row.written_at, by=row.written_by, what="answered", text=row.text)
     for row in connection.execute(
-        select(dispute_events, disputes.c.criterion)
+        select(
+            dispute_events,
+            disputes.c.criterion,
+            disputes.c.points,
+            disputes.c.points_after,
+            disputes.c.run_id,
+        )
         .join(disputes, disputes.c.dispute_id == dispute_events.c.dispute_id)
         .where(disputes.c.call_id == call_id)
     ):
         is_new = row.state == DisputeState.OPEN.value
-        found.append(
-            CoachingEvent(
-                at=row.at,
-                by=row.by,
-                action="disputed" if is_new else row.state,
-                text=row.because,
-                criterion=Criterion(row.criterion),
-            )
+        is_changed = row.state == DisputeState.CHANGED.value
+        yield HistoryEntry(
+            at=row.at,
+            by=row.by,
+            what="disputed" if is_new else f"dispute_{row.state}",
+            subject=row.criterion,
+            points=row.points_after if is_changed else row.points,
+            text=row.because or None,
+            run_id=row.run_id,
         )
-    return tuple(sorted(found, key=lambda event: event.at))
 
 
 def _counts(connection: Connection, table: Table, state: str) -> dict[str, int]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from qa_monitor.store import coaching
 from qa_monitor.store.reviews import (
     HistoryEntry,
     JudgementKind,
@@ -190,4 +191,5 @@ _SOURCES: tuple[Callable[[Connection, str], Iterable[HistoryEntry]], ...] = (
     _comments,
     _reviews,
     _alerts,
+    coaching.history_of,
 )

@@ -418,6 +418,39 @@ class Reviews:
         A ``reason`` of 3 to 2,000 characters is asked for, unless ``is_blind``: then it may be
         missing. Raises what ``agree`` does, and ``UsageError`` for impossible values.
         """
+        return self._database.write(
+            lambda c: self.correct_within(
+                c,
+                call_id,
+                subject,
+                user_id=user_id,
+                points=points,
+                answer=answer,
+                reason=reason,
+                now=now,
+                is_blind=is_blind,
+                run_id=run_id,
+                rubric_version=rubric_version,
+            ),
+            call_id,
+        )
+
+    def correct_within(
+        self,
+        connection: Connection,
+        call_id: str,
+        subject: str,
+        *,
+        user_id: str,
+        points: float | None = None,
+        answer: str | None = None,
+        reason: str | None,
+        now: datetime,
+        is_blind: bool = False,
+        run_id: int | None = None,
+        rubric_version: str | None = None,
+    ) -> Judgement:
+        """``correct`` as a part of the transaction of ``connection``."""
         _check_value(call_id, subject, points, answer)
         reason = _typed(reason or "", "the reason", longest=REASON_LONGEST) or None
         if reason is None and not is_blind:
@@ -427,16 +460,12 @@ class Reviews:
                 f"say why in {REASON_SHORTEST} characters or more; others read it.",
                 call_id=call_id,
             )
+        card = self._card(connection, call_id, run_id, rubric_version)
+        card.said_of(subject)
+        row = {"subject": subject, "points": points, "answer": answer, "reason": reason}
         kind = JudgementKind.BLIND if is_blind else JudgementKind.CORRECT
-
-        def work(connection: Connection) -> Judgement:
-            card = self._card(connection, call_id, run_id, rubric_version)
-            card.said_of(subject)
-            row = {"subject": subject, "points": points, "answer": answer, "reason": reason}
-            (kept,) = self._keep(connection, card, [row], kind, user_id, now)
-            return kept
-
-        return self._database.write(work, call_id)
+        (kept,) = self._keep(connection, card, [row], kind, user_id, now)
+        return kept
 
     @staticmethod
     def _keep(
