@@ -30,7 +30,9 @@ __all__ = [
     "DataSettings",
     "IntakeSettings",
     "RedactionSettings",
+    "QueueRetention",
     "ReportSettings",
+    "RetentionSettings",
     "ScoringSettings",
     "SourceSettings",
     "WebSettings",
@@ -228,6 +230,54 @@ class ReportSettings(_Section):
     )
 
 
+class QueueRetention(_Section):
+    """How long the calls of one queue are kept; what is not set is as for all others."""
+
+    call_days: int | None = Field(
+        None, ge=0, le=36_500, description="Days for which they are kept; 0: for good."
+    )
+    audio_days: int | None = Field(
+        None, ge=0, le=36_500, description="Days for which their sound is kept; 0: for good."
+    )
+
+
+class RetentionSettings(_Section):
+    """How long things are kept (qa-monitor retention, and once a day while serve runs)."""
+
+    call_days: int = Field(
+        0,
+        ge=0,
+        le=36_500,
+        description="Days after its beginning when a call is deleted with all that was made of it: "
+        "transcript, scores, sound, alerts, what people wrote; 0: never.",
+    )
+    audio_days: int = Field(
+        0,
+        ge=0,
+        le=36_500,
+        description="Days after its beginning when the recordings kept of a call are deleted; "
+        "0: with the call.",
+    )
+    failure_days: int = Field(
+        0,
+        ge=0,
+        le=36_500,
+        description="Days for which it is noted that a recording could not be scored; 0: for good.",
+    )
+    access_log_days: int = Field(
+        2192,
+        ge=0,
+        le=36_500,
+        description="Days for which the access log is kept; 0: for good. The default is six years, "
+        "for which HIPAA has documentation kept [45 CFR 164.316(b)(2)(i)].",
+    )
+    queues: dict[str, QueueRetention] = Field(
+        default_factory=dict,
+        description="Other times for the calls of single queues, as "
+        "{ billing = { call_days = 365, audio_days = 30 } }.",
+    )
+
+
 class WebSettings(_Section):
     """The pages and their API (qa-monitor serve)."""
 
@@ -286,6 +336,7 @@ class Config(_Section):
     alerts: AlertSettings = AlertSettings.model_validate({})
     reports: ReportSettings = ReportSettings.model_validate({})
     coaching: CoachingSettings = CoachingSettings.model_validate({})
+    retention: RetentionSettings = RetentionSettings.model_validate({})
     web: WebSettings = WebSettings.model_validate({})
 
 

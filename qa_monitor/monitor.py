@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from qa_monitor.redaction.settings import RecognizerSettings
     from qa_monitor.reports import AgentReport
     from qa_monitor.rescoring import Rescored
+    from qa_monitor.retention import Keeper
     from qa_monitor.scoring import Scorer
     from qa_monitor.store import (
         CardSummary,
@@ -247,6 +248,7 @@ class Monitor:
             observer=_AlertsFirst(self, watching),
             again=again,
             channels=tuple(channel.name for channel in self.channels),
+            was_deleted=self.keeper.was_deleted,
         )
 
     def verify(
@@ -561,6 +563,32 @@ class Monitor:
         if agents is None:
             written.append(write_private(folder / "index.html", render_index(reports)))
         return tuple(written)
+
+    # --- deleting --------------------------------------------------------------------------------
+
+    @cached_property
+    def keeper(self) -> Keeper:
+        """Deletes calls, and what is older than it is to be kept (see ``retention``)."""
+        from qa_monitor.retention import Keeper, KeepingTimes, QueueTimes
+
+        settings, web = self.config.retention, self.config.web
+        return Keeper(
+            self.store,
+            self.config.data.folder,
+            secret=lambda: load_caller_secret(self._make_folder()),
+            times=KeepingTimes(
+                call_days=settings.call_days,
+                audio_days=settings.audio_days,
+                failure_days=settings.failure_days,
+                access_log_days=settings.access_log_days,
+                queues={
+                    queue: QueueTimes(call_days=own.call_days, audio_days=own.audio_days)
+                    for queue, own in settings.queues.items()
+                },
+                session_idle=timedelta(minutes=web.session_idle_min),
+                session_absolute=timedelta(hours=web.session_hours),
+            ),
+        )
 
     # --- single stages ---------------------------------------------------------------------------
 

@@ -134,13 +134,14 @@ class Outcome:
     """What became of one recording.
 
     ``status``: scored; present (scored in an earlier run); duplicate (the same recording stands
-    under ``duplicate_of``); busy (another run is scoring it); failed (see ``error``).
+    under ``duplicate_of``); busy (another run is scoring it); deleted (its call was deleted, and it
+    is not scored unasked); failed (see ``error``).
     ``position`` is ``None`` for a row of call records without a recording.
     """
 
     position: int | None
     call_id: str
-    status: Literal["scored", "present", "duplicate", "busy", "failed"]
+    status: Literal["scored", "present", "duplicate", "busy", "deleted", "failed"]
     record: CallRecord | None = None
     alerts: tuple[Alert, ...] = ()
     duplicate_of: str | None = None
@@ -560,13 +561,14 @@ def score_batch(
     observer: Observer,
     channels: tuple[str, ...] = (),
     again: bool = False,
+    was_deleted: Callable[[str], bool] = lambda _sha256: False,
 ) -> tuple[Outcome, ...]:
     """Score ``intakes`` and put the records and their alerts into ``store``.
 
     ``stages`` is called once, and only when there is something to do, so that a run over finished
     work loads no model. A call that fails is stored as failed and the rest goes on. ``again``
-    scores what is present once more, as a new run. ``channels`` are the names of those that alerts
-    are queued for. Outcomes come in the order of positions, rows without a recording last.
+    scores what is present once more, as a new run, and what ``was_deleted`` (told of a recording by
+    its SHA-256) anew. ``channels`` are the names of those that alerts are queued for. Outcomes come in the order of positions, rows without a recording last.
     ``StoreError`` ends the batch: without a database nothing is kept.
     """
     outcomes: list[Outcome] = []
@@ -587,6 +589,10 @@ def score_batch(
         first_of[intake.sha256] = standing.call_id
         if isinstance(standing, Outcome):
             finish(standing)
+        elif not again and was_deleted(standing.sha256):
+            finish(
+                Outcome(position=standing.position, call_id=standing.call_id, status="deleted")
+            )
         elif standing.call_id in pending:
             finish(_failed(standing, _id_taken(standing), "intake", store))
         else:

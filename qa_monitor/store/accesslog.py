@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Index, Integer, Table, Text, and_, delete, insert, select
+from sqlalchemy import Column, Index, Integer, Table, Text, and_, delete, func, insert, select
 
 from qa_monitor.store.database import Database
 from qa_monitor.store.tables import UtcDateTime, metadata
@@ -114,6 +114,11 @@ class AccessLog:
             .limit(limit)
         )
         return self._database.read(lambda c: tuple(_entry_of(row) for row in c.execute(query)))
+
+    def count(self, *, before: datetime) -> int:
+        """How many entries are older than ``before``."""
+        query = select(func.count()).select_from(access_log).where(access_log.c.at < before)
+        return self._database.read(lambda c: c.scalar(query) or 0)
 
     def forget(self, *, before: datetime) -> int:
         """Delete entries older than ``before``; how many there were."""
