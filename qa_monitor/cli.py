@@ -30,6 +30,9 @@ from typer.core import TyperGroup
 
 from qa_monitor import __version__
 from qa_monitor.calls import EntityType
+from qa_monitor.commands.accounts import agents_app, users_app
+from qa_monitor.commands.common import JsonFlag, console, monitor_of, print_json, print_text, say
+from qa_monitor.commands.serving import serve
 from qa_monitor.errors import (
     EXIT_INTERNAL,
     EXIT_INTERRUPTED,
@@ -66,7 +69,7 @@ _EXIT_CODES = """
 Exit codes: 0 done; 1 a fault of qa-monitor; 2 wrong command; 3 configuration, policy or rubric;
 4 recording; 5 call records; 6 model; 7 a stage failed; 8 database or disk; 9 alert delivery;
 10 no such call, agent or model; 11 some calls of a batch failed, the rest is done; 12 PHI can be
-heard in a redacted recording; 130 stopped.
+heard in a redacted recording; 13 not allowed; 130 stopped.
 """
 
 _DASH = "–"
@@ -95,26 +98,6 @@ class ReportFormat(StrEnum):
 # --- printing ------------------------------------------------------------------------------------
 
 
-def _console(*, stderr: bool = False) -> Console:
-    """A console that keeps its tables whole where there is no terminal to fit them to."""
-    console = Console(stderr=stderr, highlight=False, soft_wrap=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = Console(stderr=stderr, highlight=False, width=160)
-    return console
-
-
-def _say(message: str) -> None:
-    _console(stderr=True).print(message, markup=False, soft_wrap=True)
-
-
-def _print_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
-
-
-def _print(text: str) -> None:
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
-
-
 class _Guarded(TyperGroup):
     """A command group whose every command ends in a message and an exit code."""
 
@@ -127,10 +110,10 @@ class _Guarded(TyperGroup):
                 # Here and not when the program ends, where a failure has neither message nor code.
                 sys.stdout.flush()
         except QAMonitorError as error:
-            _say(f"qa-monitor: {error.message}")
+            say(f"qa-monitor: {error.message}")
             code = error.exit_code
         except KeyboardInterrupt:
-            _say("qa-monitor: stopped. What was done is kept; run the same command to go on.")
+            say("qa-monitor: stopped. What was done is kept; run the same command to go on.")
             code = EXIT_INTERRUPTED
         except BrokenPipeError:
             # The reader of stdout went away (`| head`); nothing is wrong.
@@ -140,7 +123,7 @@ class _Guarded(TyperGroup):
             if error.filename is None:
                 # Errors of files that the product opens have a name and are translated there.
                 _drop_stdout()
-                _say(
+                say(
                     f"qa-monitor: the output cannot be written ({error.strerror}). Free disk "
                     "space, and run the same command again; what was stored is kept."
                 )
@@ -168,7 +151,7 @@ def _report_fault(error: Exception) -> int:
         if "qa_monitor" in frame.filename
     ]
     place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown place"
-    _say(
+    say(
         f"qa-monitor: internal fault ({type(error).__name__} at {place}). "
         f"Please report this line and the version, {__version__}."
     )
@@ -192,13 +175,14 @@ rubrics_app = typer.Typer(help="List rubrics and hold two side by side.")
 app.add_typer(report_app, name="report")
 app.add_typer(rubrics_app, name="rubrics")
 app.add_typer(models_app, name="models")
-
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+app.add_typer(users_app, name="users")
+app.add_typer(agents_app, name="agents")
+app.command(epilog="Example: qa-monitor serve --port 8710")(serve)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        _print(f"qa-monitor {__version__}")
+        print_text(f"qa-monitor {__version__}")
         raise typer.Exit
 
 
@@ -219,12 +203,6 @@ def _root(
     ctx.obj = config
 
 
-def _monitor(ctx: typer.Context) -> Monitor:
-    from qa_monitor.monitor import Monitor
-
-    return Monitor(ctx.obj)
-
-
 @app.command(epilog="Example: qa-monitor score recordings/ --metadata calls.csv")
 def score(
     ctx: typer.Context,
@@ -241,7 +219,7 @@ def score(
     as_json: JsonFlag = False,
 ) -> None:
     """Score recordings: transcribe, redact, score, alert, report. Does only what is missing."""
-    with _monitor(ctx) as monitor:
+    with monitor_of(ctx) as monitor:
         with _progress() as observer:
             outcomes = monitor.score(paths, metadata=metadata, again=again, observer=observer)
         # Once more at once, whatever waits: who is told here of what failed can act on it.
@@ -249,9 +227,9 @@ def score(
         written = monitor.write_reports() if reports and monitor.store.agents() else ()
         _tell_outcomes(outcomes)
         for problem in delivery.problems:
-            _say(f"qa-monitor: {problem.message}")
+            say(f"qa-monitor: {problem.message}")
         if as_json:
-            _print_json(
+            print_json(
                 {
                     "calls": [_outcome_json(outcome, monitor) for outcome in outcomes],
                     "alerts": [_alert_json(alert) for alert in _alerts_of(outcomes, monitor)],
@@ -261,7 +239,7 @@ def score(
         else:
             _print_score_tables(outcomes, monitor)
             if written:
-                _console().print(
+                console().print(
                     f"\nReports of {len(written) - 1} agents: {written[-1]}",
                     markup=False,
                     soft_wrap=True,
@@ -286,13 +264,13 @@ def show(
     as_json: JsonFlag = False,
 ) -> None:
     """Show one call: scores with reasons and evidence, transcript, measures, alerts."""
-    with _monitor(ctx) as monitor:
+    with monitor_of(ctx) as monitor:
         record = monitor.record(call, rubric=rubric)
         cards = monitor.cards(record.call_id)
         alerts = monitor.store.alerts(call_id=record.call_id)
         measures = monitor.measures(record)
         if as_json:
-            _print_json(
+            print_json(
                 {
                     **_record_json(record),
                     "measures": [_measure_json(measure) for measure in measures],
@@ -306,7 +284,7 @@ def show(
         if len(cards) > 1:
             _print_cards(cards, record.scorecard.rubric_version)
         if alerts:
-            _console().print(_alert_table(alerts))
+            console().print(_alert_table(alerts))
 
 
 _DAYS = ["%Y-%m-%d"]
@@ -342,7 +320,7 @@ def rescore(
     from qa_monitor.rescoring import summarise
 
     since, until = (day.replace(tzinfo=UTC) if day else None for day in (since, until))
-    with _monitor(ctx) as monitor, _progress() as observer:
+    with monitor_of(ctx) as monitor, _progress() as observer:
         results = monitor.rescore(
             calls,
             rubric_file=rubric,
@@ -356,7 +334,7 @@ def rescore(
         )
     summary = summarise(results)
     if as_json:
-        _print_json(
+        print_json(
             {
                 "dry_run": dry_run,
                 "calls": [_rescored_json(result) for result in results],
@@ -380,10 +358,10 @@ def swap_roles(
     as_json: JsonFlag = False,
 ) -> None:
     """Say that agent and caller were mistaken for each other; score the stored text anew."""
-    with _monitor(ctx) as monitor:
+    with monitor_of(ctx) as monitor:
         result = monitor.swap_roles(call)
     if as_json:
-        _print_json(_rescored_json(result))
+        print_json(_rescored_json(result))
     else:
         _print_rescored([result])
     _tell_rescored([result])
@@ -394,10 +372,10 @@ def rubrics(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     """List the rubrics that are configured and those of stored score cards."""
     if ctx.invoked_subcommand is not None:
         return
-    with _monitor(ctx) as monitor:
+    with monitor_of(ctx) as monitor:
         found = monitor.rubrics()
     if as_json:
-        _print_json(_jsonable(found))
+        print_json(_jsonable(found))
     else:
         _print_rubrics(found)
 
@@ -412,10 +390,10 @@ def rubrics_compare(
     as_json: JsonFlag = False,
 ) -> None:
     """Hold two rubrics side by side over the calls that have a score card of both."""
-    with _monitor(ctx) as monitor:
+    with monitor_of(ctx) as monitor:
         found = monitor.compare_rubrics(first, second)
     if as_json:
-        _print_json(_jsonable(found))
+        print_json(_jsonable(found))
     else:
         _print_comparison(found)
 
@@ -453,15 +431,15 @@ def report_agent(
     since, until = (day.replace(tzinfo=UTC) if day else None for day in (since, until))
     if as_json:
         report_format = ReportFormat.JSON
-    with _monitor(ctx) as monitor:
+    with monitor_of(ctx) as monitor:
         if report_format is ReportFormat.HTML and not output:
             agents = None if every else [str(name)]
             for path in monitor.write_reports(agents, since=since, until=until):
-                _print(str(path))
+                print_text(str(path))
             return
         found = monitor.agent_reports(None if every else [str(name)], since=since, until=until)
     if report_format is ReportFormat.JSON and every:
-        _print_json([json.loads(render_json(report)) for report in found])
+        print_json([json.loads(render_json(report)) for report in found])
         return
     render: Callable[[Any], str] = {
         ReportFormat.HTML: render_html,
@@ -473,13 +451,15 @@ def report_agent(
         if output:
             written = str(write_private(output, text))
             if as_json:
-                _print_json({"file": written})
+                print_json({"file": written})
             else:
-                _print(written)
+                print_text(written)
         else:
             # One header is enough for the CSV of several agents.
             lines = text.splitlines(keepends=True)
-            _print("".join(lines[1:] if position and report_format is ReportFormat.CSV else lines))
+            print_text(
+                "".join(lines[1:] if position and report_format is ReportFormat.CSV else lines)
+            )
 
 
 @app.command(epilog="Example: qa-monitor alerts --open")
@@ -497,19 +477,19 @@ def alerts(
     as_json: JsonFlag = False,
 ) -> None:
     """List alerts, urgent and unescalated calls first."""
-    with _monitor(ctx) as monitor:
+    with monitor_of(ctx) as monitor:
         if resolve:
             monitor.store.set_alert_state(resolve, "resolved", now=datetime.now(UTC), by=_account())
         problems = monitor.deliver_alerts(retry_now=True).problems if deliver else ()
         for problem in problems:
-            _say(f"qa-monitor: {problem.message}")
+            say(f"qa-monitor: {problem.message}")
         found = monitor.alerts(open_only=open_only)
         if as_json:
-            _print_json([_alert_json(alert) for alert in found])
+            print_json([_alert_json(alert) for alert in found])
         elif found:
-            _console().print(_alert_table(found))
+            console().print(_alert_table(found))
         else:
-            _say("No alerts." if not open_only else "No open alerts.")
+            say("No alerts." if not open_only else "No open alerts.")
     if problems:
         raise typer.Exit(DeliveryError.exit_code)
 
@@ -568,7 +548,7 @@ def redact(
         raise UsageError("several files are written into a folder; --output names a file.")
     results: list[dict[str, Any]] = []
     has_failed = False
-    with _monitor(ctx) as monitor:
+    with monitor_of(ctx) as monitor:
         for position, file in enumerate(files, start=1):
             number = position if is_batch else None
             try:
@@ -577,7 +557,7 @@ def redact(
                 if not is_batch:
                     raise
                 has_failed = True
-                _say(f"qa-monitor: file {position}: {error.message}")
+                say(f"qa-monitor: file {position}: {error.message}")
                 results.append({"position": position, "error": _error_json(error)})
                 continue
             if as_json:
@@ -585,11 +565,11 @@ def redact(
                     redacted.json if number is None else {"position": position, **redacted.json}
                 )
             elif why:
-                _console().print(_why_table(redacted.calls, number))
+                console().print(_why_table(redacted.calls, number))
             else:
                 redacted.show()
     if as_json:
-        _print_json(results if is_batch else results[0])
+        print_json(results if is_batch else results[0])
     if has_failed:
         raise typer.Exit(EXIT_SOME_FAILED)
 
@@ -608,19 +588,19 @@ def verify(
     """Listen to redacted recordings again: can PHI still be heard, and where? Prints no words."""
     if bool(targets) == every:
         raise UsageError("name calls or redacted recordings, or give --all.")
-    with _monitor(ctx) as monitor:
+    with monitor_of(ctx) as monitor:
         with _progress() as observer:
             found = monitor.verify(None if every else targets, observer=observer)
         heard = [one.verification for one in found if one.verification is not None]
         if heard:
             _warn_of_demonstration(monitor)
     if as_json:
-        _print_json([_verified_json(one) for one in found])
+        print_json([_verified_json(one) for one in found])
     else:
         _print_verified(found)
     failed = [one.error for one in found if one.error is not None]
     for error in failed:
-        _say(f"qa-monitor: {error.message}")
+        say(f"qa-monitor: {error.message}")
     leaks = sum(verification.verdict == "leak" for verification in heard)
     if leaks:
         raise LeakError(
@@ -641,16 +621,16 @@ def transcribe(
     as_json: JsonFlag = False,
 ) -> None:
     """Transcribe one recording, redacted unless told otherwise. Nothing is stored."""
-    with _monitor(ctx) as monitor, _progress() as observer:
+    with monitor_of(ctx) as monitor, _progress() as observer:
         if unredacted:
             dialogue: Any = monitor.transcribe(file, observer=observer)
         else:
             dialogue = monitor.redact_recording(file, output=None, observer=observer)
         _warn_of_demonstration(monitor)
     if unredacted:
-        _say("qa-monitor: this transcript holds protected health information.")
+        say("qa-monitor: this transcript holds protected health information.")
     if as_json:
-        _print_json(_jsonable(dialogue))
+        print_json(_jsonable(dialogue))
     else:
         _print_turns(dialogue)
 
@@ -670,7 +650,7 @@ def evaluate(
     """Measure redaction and scores against labelled calls."""
     from qa_monitor.evaluation import evaluate_file, render_table
 
-    with _monitor(ctx) as monitor, _progress() as observer:
+    with monitor_of(ctx) as monitor, _progress() as observer:
         figures = evaluate_file(
             file,
             monitor=monitor,
@@ -679,9 +659,9 @@ def evaluate(
             observer=observer,
         )
     if as_json:
-        _print_json(figures)
+        print_json(figures)
     else:
-        _print(render_table(figures))
+        print_text(render_table(figures))
 
 
 @models_app.command("list", epilog="Example: qa-monitor models list --json")
@@ -694,7 +674,7 @@ def models_list(as_json: JsonFlag = False) -> None:
 
     found = list_models()
     if as_json:
-        _print_json(
+        print_json(
             [
                 {
                     "name": model.name,
@@ -714,7 +694,7 @@ def models_list(as_json: JsonFlag = False) -> None:
             "demonstration" if model.demonstration_only else "production",
             Text(str(model.path)),
         )
-    _console().print(table)
+    console().print(table)
 
 
 @models_app.command("pull", epilog="Example: qa-monitor models pull large-v3-turbo")
@@ -735,7 +715,7 @@ def models_pull(
         BarColumn(),
         DownloadColumn(),
         TimeRemainingColumn(),
-        console=_console(stderr=True),
+        console=console(stderr=True),
         transient=True,
     ) as bar:
         task = bar.add_task(name, total=None)
@@ -745,9 +725,9 @@ def models_pull(
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     if as_json:
-        _print_json({"name": name, "folder": str(folder)})
+        print_json({"name": name, "folder": str(folder)})
     else:
-        _print(str(folder))
+        print_text(str(folder))
 
 
 @models_app.command("path", epilog="Example: qa-monitor models path")
@@ -760,9 +740,9 @@ def models_path(
 
     folder = find_model(name) if name else user_models_folder()
     if as_json:
-        _print_json({"folder": str(folder)})
+        print_json({"folder": str(folder)})
     else:
-        _print(str(folder))
+        print_text(str(folder))
 
 
 @models_app.command(
@@ -780,12 +760,12 @@ def models_check(
     """Try a recogniser on recordings whose words are known, and print its word error rate."""
     from qa_monitor.evaluation import check_recogniser
 
-    with _monitor(ctx) as monitor, _progress() as observer:
+    with monitor_of(ctx) as monitor, _progress() as observer:
         figures = check_recogniser(name, labelled, monitor=monitor, observer=observer)
     if as_json:
-        _print_json(figures)
+        print_json(figures)
     else:
-        _print(
+        print_text(
             f"{name}: word error rate {figures['word_error_rate']:.1%} on {figures['words']} words "
             f"of {figures['calls']} calls, {figures['times_real_time']:.0f} times real time"
         )
@@ -808,9 +788,9 @@ def init(
         _ = monitor.store
         folder = monitor.config.data.folder
     if as_json:
-        _print_json({"config": str(path), "data_folder": str(folder)})
+        print_json({"config": str(path), "data_folder": str(folder)})
     else:
-        _print(f"configuration: {path}\ndata folder: {folder}")
+        print_text(f"configuration: {path}\ndata folder: {folder}")
 
 
 # --- what is printed -----------------------------------------------------------------------------
@@ -882,13 +862,13 @@ def _redact_file(
     document = monitor.redact_text(text.content, suffix=file.suffix, by=_account(), **wanted)
     if wanted["keep"]:
         counts = ", ".join(f"{name} ({document.kept.get(name, 0)})" for name in wanted["keep"])
-        _say(f"qa-monitor: left as it was: {counts}. Logged in {monitor.kept_log}.")
+        say(f"qa-monitor: left as it was: {counts}. Logged in {monitor.kept_log}.")
     as_json: dict[str, Any] = _jsonable(document)
     if target:
         from qa_monitor.monitor import write_private
 
         written = str(write_private(target, document.text, encoding=text.encoding))
-        return _Redacted(document.calls, {"file": written, **as_json}, lambda: _print(written))
+        return _Redacted(document.calls, {"file": written, **as_json}, lambda: print_text(written))
     return _Redacted(
         document.calls, as_json, lambda: _print_exactly(document.text.encode(text.encoding))
     )
@@ -954,12 +934,12 @@ _DEMONSTRATION = (
 
 def _warn_of_demonstration(monitor: Monitor) -> None:
     if monitor.recogniser.is_demonstration and monitor.config.intake.source != "samples":
-        _say(f"qa-monitor: the recording was {_DEMONSTRATION}")
+        say(f"qa-monitor: the recording was {_DEMONSTRATION}")
 
 
 def _print_turns(dialogue: Any) -> None:
     for turn in dialogue.turns:
-        _print(f"{_clock(turn.start_s)}  {turn.role:<8} {turn.text}")
+        print_text(f"{_clock(turn.start_s)}  {turn.role:<8} {turn.text}")
 
 
 def _clock(seconds: float | None) -> str:
@@ -983,7 +963,7 @@ def _told(verification: Verification) -> str:
 def _print_verified(found: tuple[Verified, ...]) -> None:
     for one in found:
         if one.verification is not None:
-            _print(f"{one.call_id or f'recording {one.position}'}  {_told(one.verification)}")
+            print_text(f"{one.call_id or f'recording {one.position}'}  {_told(one.verification)}")
 
 
 def _verified_json(one: Verified) -> dict[str, Any]:
@@ -1003,11 +983,11 @@ def _tell_outcomes(outcomes: tuple[Outcome, ...]) -> None:
     for outcome in outcomes:
         place = f"recording {outcome.position}: " if outcome.position else ""
         if outcome.error is not None:
-            _say(f"qa-monitor: {place}{outcome.error.message}")
+            say(f"qa-monitor: {place}{outcome.error.message}")
         elif outcome.status == "duplicate":
-            _say(f"qa-monitor: {place}the same recording as call {outcome.duplicate_of}; skipped.")
+            say(f"qa-monitor: {place}the same recording as call {outcome.duplicate_of}; skipped.")
         elif outcome.status == "busy":
-            _say(f"qa-monitor: {place}another run is scoring it; left to that run.")
+            say(f"qa-monitor: {place}another run is scoring it; left to that run.")
     demonstration = [
         outcome
         for outcome in outcomes
@@ -1016,13 +996,13 @@ def _tell_outcomes(outcomes: tuple[Outcome, ...]) -> None:
         and outcome.record.recording.source != "samples"
     ]
     if demonstration:
-        _say(f"qa-monitor: recordings of this run ({len(demonstration)}) were {_DEMONSTRATION}")
+        say(f"qa-monitor: recordings of this run ({len(demonstration)}) were {_DEMONSTRATION}")
     counts = {
         status: sum(outcome.status == status for outcome in outcomes)
         for status in ("scored", "present", "duplicate", "busy", "failed")
     }
     words = {"present": "scored before", "duplicate": "duplicates"}
-    _say(", ".join(f"{count} {words.get(name, name)}" for name, count in counts.items() if count))
+    say(", ".join(f"{count} {words.get(name, name)}" for name, count in counts.items() if count))
     verdicts = Counter(
         outcome.record.dialogue.verification.verdict
         for outcome in outcomes
@@ -1030,7 +1010,7 @@ def _tell_outcomes(outcomes: tuple[Outcome, ...]) -> None:
     )
     if verdicts:
         told = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
-        _say(f"redacted recordings listened to again: {told}")
+        say(f"redacted recordings listened to again: {told}")
 
 
 def _points(value: float | None, digits: int = 1) -> str:
@@ -1053,10 +1033,10 @@ def _print_score_tables(outcomes: tuple[Outcome, ...], monitor: Monitor) -> None
             continue
         table.add_row(*_row(record))
     if table.row_count:
-        _console().print(table)
+        console().print(table)
     found = _alerts_of(outcomes, monitor)
     if found:
-        _console().print(_alert_table(found))
+        console().print(_alert_table(found))
 
 
 def _row(record: CallRecord) -> list[str]:
@@ -1103,25 +1083,25 @@ def _print_record(record: CallRecord) -> None:
 
     from qa_monitor.calls import ChecklistAnswer
 
-    console, card = _console(), record.scorecard
+    out, card = console(), record.scorecard
     recording = record.recording
     started = recording.started_at.isoformat(" ", "minutes") if recording.started_at else _DASH
-    console.print(
+    out.print(
         f"{record.call_id}  agent {recording.agent_id or _DASH}  {started}  "
         f"{_clock(recording.duration_s).strip()}  {card.call_type or 'type unsure'}"
         + (f" (also {', '.join(card.also)})" if card.also else ""),
         markup=False,
     )
     if recording.disposition_code is not None:
-        console.print(f"disposition: {recording.disposition_code}", markup=False)
+        out.print(f"disposition: {recording.disposition_code}", markup=False)
     if card.needs_review:
         reasons = ", ".join(reason.replace("_", " ") for reason in card.review_reasons)
-        console.print(f"for review: {reasons}", markup=False)
+        out.print(f"for review: {reasons}", markup=False)
     if record.dialogue.verification is not None:
         told = _told(record.dialogue.verification)
-        console.print(f"redacted recording, listened to again: {told}", markup=False)
+        out.print(f"redacted recording, listened to again: {told}", markup=False)
     for warning in record.warnings:
-        console.print(f"note: {warning.replace('_', ' ')}", markup=False)
+        out.print(f"note: {warning.replace('_', ' ')}", markup=False)
     table = Table("criterion", "points", "confidence", "reason and evidence")
     for score in card.scores:
         lines = [score.reason, *_quotes(record.dialogue, score.evidence)]
@@ -1133,7 +1113,7 @@ def _print_record(record: CallRecord) -> None:
             f"{score.confidence:.2f}" if score.points is not None else _DASH,
             Text("\n".join(lines)),
         )
-    console.print(table)
+    out.print(table)
     asked = [item for item in card.checklist if item.answer is not ChecklistAnswer.NOT_APPLICABLE]
     if asked:
         table = Table("checklist", "answer", "reason and evidence")
@@ -1143,15 +1123,15 @@ def _print_record(record: CallRecord) -> None:
                 item.answer + (" (fails the call)" if item.item in card.auto_failed else ""),
                 Text("\n".join([item.reason, *_quotes(record.dialogue, item.evidence)])),
             )
-        console.print(table)
+        out.print(table)
     total = _DASH if card.total is None else f"{card.total:.1f} of 100"
-    console.print(f"total: {total}, by rubric {card.rubric_version}", markup=False)
+    out.print(f"total: {total}, by rubric {card.rubric_version}", markup=False)
     if card.auto_failed:
         failed = ", ".join(name.replace("_", " ") for name in card.auto_failed)
-        console.print(f"failed by: {failed}", markup=False)
+        out.print(f"failed by: {failed}", markup=False)
     for turn in record.dialogue.turns:
         doubtful = " (doubtful)" if turn.is_doubtful else ""
-        console.print(
+        out.print(
             f"{_clock(turn.start_s)}  {turn.role:<8} {turn.text}{doubtful}",
             markup=False,
             soft_wrap=True,
@@ -1200,7 +1180,7 @@ def _print_measures(measures: Sequence[Measure]) -> None:
         basis = "" if measure.basis == "heard" else f" ({measure.basis.replace('_', ' ')})"
         says = f"{measure.metric.says} [{measure.metric.source}]"
         table.add_row(name, _measured(measure) + basis, Text(says))
-    _console().print(table)
+    console().print(table)
 
 
 def _measured(measure: Measure) -> str:
@@ -1245,7 +1225,7 @@ def _print_cards(cards: Sequence[CardSummary], shown: str) -> None:
         notes = ["in use"] * card.is_in_use + ["shown"] * (card.rubric_version == shown)
         made_at = card.made_at.isoformat(" ", "minutes")
         table.add_row(card.rubric_version, made_at, _points(card.total), ", ".join(notes))
-    _console().print(table)
+    console().print(table)
 
 
 def _moved(before: str, after: str) -> str:
@@ -1268,7 +1248,7 @@ def _print_rescored(results: Sequence[Rescored]) -> None:
         change = "changed" if result.is_changed else "unchanged"
         table.add_row(result.call_id, *(_moved(*pair) for pair in cells), change)
     if table.row_count:
-        _console().print(table)
+        console().print(table)
 
 
 def _card_cells(card: Scorecard) -> list[str]:
@@ -1302,20 +1282,20 @@ def _print_summary(summary: RescoringSummary) -> None:
     table.add_row("total", "", total, "")
     failed = _moved(str(summary.auto_failed_before), str(summary.auto_failed_after))
     table.add_row("calls failed by a rule", failed, "", "")
-    _console().print(table)
+    console().print(table)
 
 
 def _tell_rescored(results: Sequence[Rescored], *, is_tried: bool = False) -> None:
     """What became of alerts, what failed, and how many changed, on stderr."""
     for result in results:
         if result.error is not None:
-            _say(f"qa-monitor: {result.error.message}")
+            say(f"qa-monitor: {result.error.message}")
         for alert in result.alerts:
             raised = "would be raised" if is_tried else "raised"
             reason = alert.reason.replace("_", " ")
-            _say(f"call {result.call_id}: {alert.severity} alert {raised}: {reason}")
+            say(f"call {result.call_id}: {alert.severity} alert {raised}: {reason}")
         for reason in result.outdated_alerts:
-            _say(
+            say(
                 f"call {result.call_id}: an alert stays open that the new card gives no cause for: "
                 f"{reason.replace('_', ' ')}"
             )
@@ -1327,7 +1307,7 @@ def _tell_rescored(results: Sequence[Rescored], *, is_tried: bool = False) -> No
         "failed": failed,
     }
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    _say(told + ("; nothing was stored" if is_tried else ""))
+    say(told + ("; nothing was stored" if is_tried else ""))
 
 
 def _rescored_json(result: Rescored) -> dict[str, Any]:
@@ -1372,7 +1352,7 @@ def _print_rubrics(found: Sequence[ListedRubric]) -> None:
             _points(use.mean_total if use else None),
             str(use.auto_failed if use else 0),
         )
-    _console().print(table)
+    console().print(table)
 
 
 def _print_comparison(found: RubricComparison) -> None:
@@ -1397,8 +1377,8 @@ def _print_comparison(found: RubricComparison) -> None:
             _DASH if difference is None else f"{difference:+.2f}",
             _DASH if changed is None else str(changed),
         )
-    _console().print(table)
-    _console().print(
+    console().print(table)
+    console().print(
         f"failed by a rule of {found.second} only: {found.newly_failed}; of {found.first} only: "
         f"{found.newly_passed}; other outcome of the escalation: {found.other_outcome}",
         markup=False,
@@ -1550,12 +1530,12 @@ class _Lines:
 
     def finished(self, outcome: Outcome) -> None:
         if outcome.status not in {"present", "failed"}:
-            _say(f"{outcome.call_id}: {outcome.status}")
+            say(f"{outcome.call_id}: {outcome.status}")
 
 
 def _progress() -> Any:
-    console = _console(stderr=True)
-    return _Bars(console) if console.is_terminal else _Lines()
+    out = console(stderr=True)
+    return _Bars(out) if out.is_terminal else _Lines()
 
 
 _STOP_ASKED = threading.Event()

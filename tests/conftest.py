@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from web_fixtures import _filled_database, browser, browser_page, site  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
     from qa_monitor.config import Config

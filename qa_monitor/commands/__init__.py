@@ -1,0 +1,1 @@
+"""Commands of the command line beside those of ``qa_monitor.cli``, a module each family."""
