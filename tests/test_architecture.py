@@ -49,6 +49,17 @@ MAY_IMPORT: dict[str, set[str]] = {
         "store",
         "verification",
     },
+    "demo": {
+        "accounts",
+        "alerts",
+        "audio",
+        "calls",
+        "errors",
+        "monitor",
+        "pipeline",
+        "scoring",
+        "store",
+    },
     "rescoring": {"alerts", "calls", "errors", "scoring", "store", "verification"},
     "monitor": {
         *STAGES,
