@@ -568,8 +568,9 @@ def score_batch(
     ``stages`` is called once, and only when there is something to do, so that a run over finished
     work loads no model. A call that fails is stored as failed and the rest goes on. ``again``
     scores what is present once more, as a new run, and what ``was_deleted`` (told of a recording by
-    its SHA-256) anew. ``channels`` are the names of those that alerts are queued for. Outcomes come in the order of positions, rows without a recording last.
-    ``StoreError`` ends the batch: without a database nothing is kept.
+    its SHA-256) anew. ``channels`` are the names of those that alerts are queued for. Outcomes come
+    in the order of positions, rows without a recording last. ``StoreError`` ends the batch: without
+    a database nothing is kept.
     """
     outcomes: list[Outcome] = []
 
