@@ -36,6 +36,7 @@ from qa_monitor.store.database import Database, open_engine
 from qa_monitor.store.history import history_of
 from qa_monitor.store.keeping import Keeping, clear_call
 from qa_monitor.store.people import People
+from qa_monitor.store.queueing import Queueing
 from qa_monitor.store.reporting import Reporting
 from qa_monitor.store.reviews import HistoryEntry, Reviews
 from qa_monitor.store.rows import (
@@ -72,6 +73,7 @@ from qa_monitor.store.tables import (
     scores,
     transcripts,
 )
+from qa_monitor.store.tasks import note_change
 from qa_monitor.store.values import (
     AlertEvent,
     AlertState,
@@ -158,6 +160,11 @@ class Store:
     def reviews(self) -> Reviews:
         """What people say of calls: judgements, comments, finished reviews."""
         return Reviews(self._database)
+
+    @cached_property
+    def queueing(self) -> Queueing:
+        """What is to be reviewed, who has it, and what was read blind."""
+        return Queueing(self._database)
 
     @cached_property
     def reporting(self) -> Reporting:
@@ -313,6 +320,7 @@ class Store:
         connection.execute(
             update(calls).where(calls.c.call_id == record.call_id).values(latest_run_id=run_id)
         )
+        note_change(connection, record.call_id)
         return run_id
 
     @staticmethod
@@ -374,6 +382,7 @@ class Store:
                 self._use_card(connection, run_id, card_id)
                 for alert in alerts:
                     self._keep_alert(connection, alert, run_id, channels, now)
+                note_change(connection, card.call_id)
             return True
 
         if not self._write(work, card.call_id):
@@ -486,6 +495,7 @@ class Store:
                 .where(scorecards.c.card_id == stored.card_id)
                 .values(**review_columns(record.scorecard))
             )
+            note_change(connection, record.call_id)
             return True
 
         return self._write(work, record.call_id)
@@ -876,6 +886,7 @@ class Store:
             if not connection.execute(update(alerts).where(own).values(state=state.value)).rowcount:
                 return False
             self._note_state(connection, alert_id, state, now, by=by)
+            note_change(connection, connection.scalars(select(alerts.c.call_id).where(own)).one())
             return True
 
         if not self._write(work):
