@@ -152,5 +152,5 @@ def test_the_sign_in_page_is_good_for_all(site: Site, browser_page: object) -> N
     browser_page.keyboard.press("Tab")
     browser_page.keyboard.type("wrong-password-1")
     browser_page.keyboard.press("Enter")
-    assert browser_page.get_by_role("alert").first.is_visible()
+    browser_page.locator("#wrong").wait_for()
     assert_accessible(browser_page)
