@@ -32,6 +32,7 @@ from qa_monitor import __version__
 from qa_monitor.calls import EntityType
 from qa_monitor.commands.accounts import agents_app, users_app
 from qa_monitor.commands.common import JsonFlag, console, monitor_of, print_json, print_text, say
+from qa_monitor.commands.keeping import delete, hold_app, retention
 from qa_monitor.commands.serving import serve
 from qa_monitor.errors import (
     EXIT_INTERNAL,
@@ -177,7 +178,12 @@ app.add_typer(rubrics_app, name="rubrics")
 app.add_typer(models_app, name="models")
 app.add_typer(users_app, name="users")
 app.add_typer(agents_app, name="agents")
+app.add_typer(hold_app, name="hold")
 app.command(epilog="Example: qa-monitor serve --port 8710")(serve)
+app.command(epilog="Example: qa-monitor delete calls-10423 --reason 'asked for by the caller'")(
+    delete
+)
+app.command(epilog="Example: qa-monitor retention --dry-run")(retention)
 
 
 def _version(wanted: bool) -> None:
@@ -999,9 +1005,13 @@ def _tell_outcomes(outcomes: tuple[Outcome, ...]) -> None:
         say(f"qa-monitor: recordings of this run ({len(demonstration)}) were {_DEMONSTRATION}")
     counts = {
         status: sum(outcome.status == status for outcome in outcomes)
-        for status in ("scored", "present", "duplicate", "busy", "failed")
+        for status in ("scored", "present", "duplicate", "busy", "deleted", "failed")
     }
-    words = {"present": "scored before", "duplicate": "duplicates"}
+    words = {
+        "present": "scored before",
+        "duplicate": "duplicates",
+        "deleted": "deleted before and left out (--again scores them)",
+    }
     say(", ".join(f"{count} {words.get(name, name)}" for name, count in counts.items() if count))
     verdicts = Counter(
         outcome.record.dialogue.verification.verdict
