@@ -141,6 +141,11 @@ class AudioSettings(_Section):
     keep_redacted: bool = Field(
         True, description="Keep a copy of each recording with the PHI made inaudible."
     )
+    keep_original: bool = Field(
+        False,
+        description="Keep a copy of each recording as it was, too, with all the PHI in it; for "
+        "centres that must be able to listen to it again (see web.allow_unredacted).",
+    )
     redact_with: Literal["mute", "beep"] = Field(
         "mute", description="What stands over PHI in the kept copy."
     )

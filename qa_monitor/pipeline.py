@@ -111,8 +111,9 @@ class Stages:
     """The engines, loaded, and the plain values they work by.
 
     ``audio_folder`` is where redacted copies of the recordings go, ``None`` to keep none. Those of
-    ``verify_share`` of the calls are listened to again, unless ``verify`` is off. Calls by the same
-    caller within ``repeat_window`` are repeat calls.
+    ``verify_share`` of the calls are listened to again, unless ``verify`` is off.
+    ``originals_folder`` is where copies go that are not redacted, ``None`` to keep none. Calls by
+    the same caller within ``repeat_window`` are repeat calls.
     """
 
     limits: DecodeLimits
@@ -127,6 +128,7 @@ class Stages:
     verify: Literal["off", "flag", "fail"] = "off"
     verify_share: float = 1.0
     repeat_window: timedelta = timedelta(days=7)
+    originals_folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +191,7 @@ def build_stages(
         verify=config.audio.verify,
         verify_share=config.audio.verify_share,
         repeat_window=timedelta(days=config.scoring.repeat_days),
+        originals_folder=config.data.folder / "originals" if config.audio.keep_original else None,
     )
 
 
@@ -820,6 +823,7 @@ def _complete_and_save(
         stage[0] = name
         observer.advanced(intake.call_id, name, fraction)
 
+    drafts: list[Path] = []
     now = datetime.now(UTC)
     contacts = store.contacts_of(
         _recording(intake, entry.audio), within=stages.repeat_window, now=now
@@ -835,7 +839,6 @@ def _complete_and_save(
             intake.call_id,
             lambda: raise_alerts(record, stages.policy, now=now),
         )
-        draft = None
         if stages.audio_folder is not None:
             report("audio", 0.0)
             quiet = _silence(entry.audio, heard, record.dialogue, stages)
@@ -843,18 +846,20 @@ def _complete_and_save(
                 report("verification", 0.0)
                 record = _listen_again(record, dialogue, quiet, stages, report)
                 report("audio", 1.0)
-            draft = _write_draft(quiet, intake.call_id, stages.audio_folder)
+            drafts.append(_write_draft(quiet, intake.call_id, stages.audio_folder))
+        if stages.originals_folder is not None:
+            drafts.append(_write_draft(entry.audio, intake.call_id, stages.originals_folder))
     except QAMonitorError as error:
         failure = error
+        _drop(drafts)
     else:
         try:
             store.save_record(record, alerts, channels=channels, now=now)
         except BaseException:
             # Sound without a record would be found by nobody, and deleted by nobody.
-            if draft is not None:
-                draft.unlink(missing_ok=True)
+            _drop(drafts)
             raise
-        if draft is not None:
+        for draft in drafts:
             draft.replace(draft.with_name(f"{intake.call_id}.flac"))
         return Outcome(
             position=intake.position,
@@ -936,11 +941,16 @@ def verify_audio(
     )
 
 
-def _write_draft(quiet: DecodedAudio, call_id: str, folder: Path) -> Path:
-    """The redacted copy of a recording as a file, not yet under its name."""
+def _write_draft(audio: DecodedAudio, call_id: str, folder: Path) -> Path:
+    """A copy of a recording as a file for its owner only, not yet under its name."""
     path = folder / f".{call_id}.flac"
-    _guard(RedactionError, "audio redaction", call_id, lambda: write_audio(path, quiet))
+    _guard(RedactionError, "audio redaction", call_id, lambda: write_audio(path, audio))
     return path
+
+
+def _drop(drafts: Iterable[Path]) -> None:
+    for draft in drafts:
+        draft.unlink(missing_ok=True)
 
 
 def _reporter(observer: Observer, call_id: str) -> Callable[[str, float], None]:
