@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Channel", "ConsoleChannel", "JsonLinesChannel", "WebhookChannel", "refused"]
 
+
 class Channel(Protocol):
     """Where alerts go; ``name`` stands in the outbox, so it stays the same from run to run."""
 
@@ -55,7 +56,7 @@ def _message(delivery: Delivery, link_base: str) -> dict[str, str | bool | None]
 
 
 def refused(delivery: Delivery, channel: str, what: str, kind: str) -> DeliveryError:
-    """The error of a channel that did not take ``delivery``; ``what`` says why, in no call's words."""
+    """The error of a channel that did not take ``delivery``; ``what`` says why."""
     return DeliveryError(
         f"call {delivery.alert.call_id}: the {channel} channel did not take the alert ({what}). "
         "It stays queued and is tried again later; check the channel.",

@@ -180,6 +180,11 @@ def evidence_column(evidence: tuple[Evidence, ...]) -> str:
 # --- rows to values ------------------------------------------------------------------------------
 
 
+def evidence_of(column: str) -> tuple[Evidence, ...]:
+    """Evidence, of a column that holds it."""
+    return _EVIDENCE.validate_json(column)
+
+
 def score_of(row: AnyRow) -> Score:
     """One criterion of a card."""
     return Score(
@@ -298,6 +303,8 @@ def delivery_state_of(row: AnyRow) -> DeliveryState:
         next_attempt_at=row.next_attempt_at,
         delivered_at=row.delivered_at,
         last_error=row.last_error,
+        step=row.step,
+        is_held=row.is_held,
     )
 
 
@@ -309,6 +316,8 @@ def delivery_of(row: AnyRow) -> Delivery:
         alert=alert_of(row, Severity(row.told_severity)),
         is_raise=row.is_raise,
         attempts=row.attempts,
+        step=row.step,
+        is_held=row.is_held,
     )
 
 
@@ -354,4 +363,5 @@ def event_of(row: AnyRow) -> AlertEvent:
         severity=Severity(row.severity),
         set_at=row.set_at,
         set_by=row.set_by,
+        note=row.note,
     )

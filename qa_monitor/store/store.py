@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import and_, case, delete, func, insert, literal, or_, select, update
+from sqlalchemy import and_, delete, func, insert, literal, or_, select, update
 
 from qa_monitor.calls import (
     Alert,
@@ -21,15 +21,17 @@ from qa_monitor.calls import (
     Contacts,
     Criterion,
     Direction,
-    EscalationOutcome,
     FailedCall,
     Recording,
     Score,
     Scorecard,
     Severity,
 )
-from qa_monitor.errors import NotFoundError, StoreError, UsageError
+from qa_monitor.errors import NotFoundError, StoreError
 from qa_monitor.store.accesslog import AccessLog
+from qa_monitor.store.alerting import Alerting, by_need, note_state, queue_deliveries
+from qa_monitor.store.arrivals import Arrivals
+from qa_monitor.store.browsing import Browsing, note_call, note_run
 from qa_monitor.store.coaching import Coaching
 from qa_monitor.store.contacts import contacts_of, contacts_of_chosen
 from qa_monitor.store.database import Database, open_engine
@@ -44,7 +46,6 @@ from qa_monitor.store.rows import (
     card_columns,
     card_of,
     card_summary_of,
-    delivery_of,
     delivery_state_of,
     event_of,
     evidence_column,
@@ -81,6 +82,7 @@ from qa_monitor.store.values import (
     CardSummary,
     Delivery,
     DeliveryState,
+    Route,
     RubricComparison,
     RubricUse,
     RunSummary,
@@ -95,8 +97,6 @@ if TYPE_CHECKING:
 __all__ = ["Store", "open_store"]
 
 _PAGE = 50
-_FIRST_RETRY_S = 30.0
-_LONGEST_RETRY_S = 3600.0
 _COMPARED_IDS = 20_000
 _CALL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -140,6 +140,21 @@ class Store:
     def people(self) -> People:
         """Users of the pages, their sessions and tokens, and the agents' teams."""
         return People(self._database)
+
+    @cached_property
+    def alerting(self) -> Alerting:
+        """Alerts as supervisors handle them, and the outbox."""
+        return Alerting(self._database)
+
+    @cached_property
+    def arrivals(self) -> Arrivals:
+        """What watched folders brought, and how quickly it was told."""
+        return Arrivals(self._database)
+
+    @cached_property
+    def browsing(self) -> Browsing:
+        """Lists of calls, filtered and searched, and those that users keep."""
+        return Browsing(self._database)
 
     @cached_property
     def access_log(self) -> AccessLog:
@@ -238,7 +253,7 @@ class Store:
         alerts: Sequence[Alert],
         *,
         now: datetime,
-        channels: Sequence[str] = (),
+        channels: Sequence[str | Route] = (),
         after_run: int | None = None,
     ) -> int:
         """Keep ``record`` as a new run of its call, with ``alerts``; the run's id.
@@ -279,7 +294,7 @@ class Store:
         record: CallRecord,
         alerts: Sequence[Alert],
         now: datetime,
-        channels: Sequence[str],
+        channels: Sequence[str | Route],
     ) -> int:
         self._keep_call(connection, record.recording, now)
         run_id = self._keep_run(connection, record, now)
@@ -320,6 +335,7 @@ class Store:
         connection.execute(
             update(calls).where(calls.c.call_id == record.call_id).values(latest_run_id=run_id)
         )
+        note_run(connection, record)
         note_change(connection, record.call_id)
         return run_id
 
@@ -355,7 +371,7 @@ class Store:
         *,
         now: datetime,
         in_use: bool = True,
-        channels: Sequence[str] = (),
+        channels: Sequence[str | Route] = (),
     ) -> None:
         """Keep another score card of run ``run_id``, beside those it has, in one transaction.
 
@@ -382,6 +398,7 @@ class Store:
                 self._use_card(connection, run_id, card_id)
                 for alert in alerts:
                     self._keep_alert(connection, alert, run_id, channels, now)
+                note_call(connection, card.call_id)
                 note_change(connection, card.call_id)
             return True
 
@@ -410,7 +427,7 @@ class Store:
         connection: Connection,
         alert: Alert,
         run_id: int,
-        channels: Sequence[str],
+        channels: Sequence[str | Route],
         now: datetime,
     ) -> None:
         known = connection.scalar(
@@ -438,26 +455,8 @@ class Store:
             own = alerts.c.alert_id == alert.alert_id
             connection.execute(update(alerts).where(own).values(**values))
         if known is None or is_raised:
-            self._note_state(connection, alert.alert_id, AlertState.OPEN, now, by="scoring")
-            for channel in channels:
-                self._queue(connection, alert, channel, now)
-
-    def _queue(self, connection: Connection, alert: Alert, channel: str, now: datetime) -> None:
-        """Note that ``channel`` is to hear of ``alert``; a lower severity still waiting is moot."""
-        same = and_(deliveries.c.alert_id == alert.alert_id, deliveries.c.channel == channel)
-        connection.execute(delete(deliveries).where(same, deliveries.c.delivered_at.is_(None)))
-        told_before = connection.scalar(select(func.count()).select_from(deliveries).where(same))
-        connection.execute(
-            insert(deliveries).values(
-                alert_id=alert.alert_id,
-                channel=channel,
-                severity=alert.severity.value,
-                is_raise=bool(told_before),
-                queued_at=now,
-                attempts=0,
-                next_attempt_at=now,
-            )
-        )
+            note_state(connection, alert.alert_id, AlertState.OPEN, now, by="scoring")
+            queue_deliveries(connection, alert, channels, now)
 
     def note_verification(self, record: CallRecord) -> bool:
         """Put the verification and the review reasons of ``record`` where it was read from.
@@ -495,6 +494,7 @@ class Store:
                 .where(scorecards.c.card_id == stored.card_id)
                 .values(**review_columns(record.scorecard))
             )
+            note_call(connection, record.call_id)
             note_change(connection, record.call_id)
             return True
 
@@ -544,7 +544,12 @@ class Store:
         # A run over finished work asks this of every call; few have changed, and writing waits for
         # the disk.
         if any(stored[name] != value for name, value in corrected.items()):
-            self._write(lambda c: c.execute(update(calls).where(own).values(corrected)), call_id)
+
+            def work(connection: Connection) -> None:
+                connection.execute(update(calls).where(own).values(corrected))
+                note_call(connection, call_id)
+
+            self._write(work, call_id)
 
     def save_failure(self, failed: FailedCall, *, now: datetime) -> None:
         """Note that a call could not be scored, in place of what was noted of it before."""
@@ -572,17 +577,19 @@ class Store:
         query = select(each.c.source, func.count()).group_by(each.c.source).order_by(each.c.source)
         return self._read(lambda c: {row[0]: row[1] for row in c.execute(query)})
 
-    def delete_call(self, call_id: str) -> None:
+    def delete_call(self, call_id: str, *, scrub: bool = True) -> None:
         """Delete every run, score, alert, delivery, failure and lease of the call for good.
 
         Whatever holds it, and noted nowhere: people delete by ``keeping.delete_call``. On SQLite
         the freed pages are overwritten and the write-ahead log is emptied, so that the text is gone
-        from the disk once no other process is reading. Raises ``NotFoundError`` when nothing is
-        stored of the call.
+        from the disk once no other process is reading. That takes seconds where many calls are
+        searched: of several deletions, leave ``scrub`` to the last. Raises ``NotFoundError`` when
+        nothing is stored of the call.
         """
         if not self._write(lambda c: clear_call(c, call_id), call_id):
             raise self._not_found(call_id)
-        self._database.empty_log(call_id)
+        if scrub:
+            self.browsing.scrub()
 
     # --- records out -----------------------------------------------------------------------------
 
@@ -864,7 +871,7 @@ class Store:
                 .join(runs, runs.c.run_id == alerts.c.run_id)
                 .join(scorecards, scorecards.c.card_id == runs.c.card_id)
                 .where(*chosen)
-                .order_by(*_by_need(alerts.c.severity))
+                .order_by(*by_need(alerts.c.severity))
             )
             return tuple(stored_alert_of(row, states.get(row.alert_id, ())) for row in rows)
 
@@ -873,24 +880,8 @@ class Store:
     def set_alert_state(
         self, alert_id: str, state: AlertState | str, *, now: datetime, by: str = "unnamed"
     ) -> None:
-        """Note what ``by`` (a person's account) made of an alert.
-
-        Raises ``NotFoundError`` for an unknown alert and ``UsageError`` for an unknown state.
-        """
-        if state not in set(AlertState):
-            raise UsageError(f"an alert cannot be made that. Its states: {', '.join(AlertState)}.")
-        state = AlertState(state)
-
-        def work(connection: Connection) -> bool:
-            own = alerts.c.alert_id == alert_id
-            if not connection.execute(update(alerts).where(own).values(state=state.value)).rowcount:
-                return False
-            self._note_state(connection, alert_id, state, now, by=by)
-            note_change(connection, connection.scalars(select(alerts.c.call_id).where(own)).one())
-            return True
-
-        if not self._write(work):
-            raise NotFoundError(f"no alert {_shown(alert_id)}. See them with: qa-monitor alerts")
+        """Note what ``by`` (a person's account) made of an alert; see ``Alerting.set_state``."""
+        self.alerting.set_state(alert_id, state, by=by, now=now)
 
     def alert_events(self, alert_id: str) -> tuple[AlertEvent, ...]:
         """The history of an alert, oldest first; empty when there is no such alert."""
@@ -901,17 +892,6 @@ class Store:
         )
         return self._read(lambda c: tuple(event_of(row) for row in c.execute(query)))
 
-    @staticmethod
-    def _note_state(
-        connection: Connection, alert_id: str, state: AlertState, now: datetime, *, by: str
-    ) -> None:
-        severity = connection.scalar(select(alerts.c.severity).where(alerts.c.alert_id == alert_id))
-        connection.execute(
-            insert(alert_events).values(
-                alert_id=alert_id, state=state.value, severity=severity, set_at=now, set_by=by
-            )
-        )
-
     # --- the outbox ------------------------------------------------------------------------------
 
     def pending_deliveries(
@@ -921,70 +901,19 @@ class Store:
 
         The most urgent first, then calls that nobody escalated, then the oldest.
         """
-        query = (
-            select(
-                alerts,
-                deliveries.c.delivery_id,
-                deliveries.c.channel,
-                deliveries.c.severity.label("told_severity"),
-                deliveries.c.is_raise,
-                deliveries.c.attempts,
-            )
-            .join(deliveries, deliveries.c.alert_id == alerts.c.alert_id)
-            .join(runs, runs.c.run_id == alerts.c.run_id)
-            .join(scorecards, scorecards.c.card_id == runs.c.card_id)
-            .where(
-                deliveries.c.channel == channel,
-                deliveries.c.delivered_at.is_(None),
-                deliveries.c.next_attempt_at <= now,
-            )
-            .order_by(*_by_need(deliveries.c.severity))
-            .limit(limit)
-        )
-        return self._read(lambda c: tuple(delivery_of(row) for row in c.execute(query)))
+        return self.alerting.pending(channel, now=now, limit=limit)
 
     def waiting_deliveries(self, channels: Iterable[str]) -> int:
         """How much these channels are still to be told of, now or later."""
-        query = (
-            select(func.count())
-            .select_from(deliveries)
-            .where(deliveries.c.channel.in_(list(channels)), deliveries.c.delivered_at.is_(None))
-        )
-        return self._read(lambda c: c.scalar(query) or 0)
+        return self.alerting.waiting(channels)
 
     def mark_delivered(self, delivery_id: int, *, now: datetime) -> None:
         """Note that the channel has taken it; it is not sent again."""
-        statement = (
-            update(deliveries)
-            .where(deliveries.c.delivery_id == delivery_id, deliveries.c.delivered_at.is_(None))
-            .values(delivered_at=now, attempts=deliveries.c.attempts + 1, last_error=None)
-        )
-        self._write(lambda c: c.execute(statement))
+        self.alerting.delivered(delivery_id, now=now)
 
     def mark_failed(self, delivery_id: int, *, error_kind: str, now: datetime) -> None:
-        """Note that the channel did not take it, and when to try again.
-
-        The first retry waits 30 s, each further one twice as long, an hour at most; there is no
-        last one. ``error_kind`` is the name of a kind of error, never its text.
-        """
-
-        def work(connection: Connection) -> None:
-            own = and_(deliveries.c.delivery_id == delivery_id, deliveries.c.delivered_at.is_(None))
-            attempts = connection.scalar(select(deliveries.c.attempts).where(own))
-            if attempts is None:
-                return
-            wait_s = min(_FIRST_RETRY_S * 2.0 ** min(attempts, 20), _LONGEST_RETRY_S)
-            connection.execute(
-                update(deliveries)
-                .where(own)
-                .values(
-                    attempts=attempts + 1,
-                    next_attempt_at=_after(now, wait_s),
-                    last_error=error_kind,
-                )
-            )
-
-        self._write(work)
+        """Note that the channel did not take it, and when to try again."""
+        self.alerting.failed(delivery_id, error_kind=error_kind, now=now)
 
     # --- what is not there ----------------------------------------------------------------------
 
@@ -1041,18 +970,6 @@ _BY_BEGINNING = (
     calls.c.first_scored_at,
     calls.c.call_id,
 )
-
-
-def _by_need(severity: ColumnElement[str]) -> tuple[ColumnElement[Any], ...]:
-    """The order in which supervisors need alerts; wants their runs' cards in the query."""
-    by_severity = case({level.value: level.rank for level in Severity}, value=severity)
-    by_outcome = case(
-        (scorecards.c.escalated == EscalationOutcome.MISSED.value, 0),
-        (scorecards.c.escalated.is_(None), 1),
-        (scorecards.c.escalated == EscalationOutcome.LATE_OR_PARTIAL.value, 2),
-        else_=3,
-    )
-    return by_severity, by_outcome, alerts.c.raised_at, alerts.c.alert_id
 
 
 def _chosen(

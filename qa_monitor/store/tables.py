@@ -16,7 +16,7 @@ What is filtered, sorted or counted is a column; what is only read together with
   with their card.
 - ``failures``: calls that could not be scored. ``leases``: who is scoring what at the moment.
 - ``alerts``, ``alert_events`` (who set which state, when) and ``deliveries``, the outbox: one row
-  for each alert, channel and severity that the channel is to be told of.
+  for each alert, channel, severity and step of the escalation that the channel is to be told of.
 
 What people do with the calls (``people``, ``reviews``, ``queueing``, ...) has its tables in the
 modules of those names, on the same ``metadata``.
@@ -40,6 +40,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 
 if TYPE_CHECKING:
@@ -232,7 +233,7 @@ alerts = Table(
     Column("severity", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("evidence", Text, nullable=False),
-    Column("raised_at", UtcDateTime, nullable=False),
+    Column("raised_at", UtcDateTime, nullable=False, index=True),
     Column("first_raised_at", UtcDateTime, nullable=False),
     Column("state", Text, nullable=False, index=True),
 )
@@ -251,6 +252,7 @@ alert_events = Table(
     Column("severity", Text, nullable=False),
     Column("set_at", UtcDateTime, nullable=False),
     Column("set_by", Text, nullable=False),
+    Column("note", Text),
     sqlite_autoincrement=True,
 )
 
@@ -267,7 +269,11 @@ deliveries = Table(
     Column("next_attempt_at", UtcDateTime, nullable=False),
     Column("delivered_at", UtcDateTime),
     Column("last_error", Text),
-    UniqueConstraint("alert_id", "channel", "severity"),
+    # 0: told at once; then the steps of the escalation, which wait here for their time.
+    Column("step", Integer, nullable=False, server_default="0"),
+    Column("after_s", Double, nullable=False, server_default="0"),
+    Column("is_held", Boolean, nullable=False, server_default=false()),
+    UniqueConstraint("alert_id", "channel", "severity", "step"),
     Index(None, "channel", "delivered_at", "next_attempt_at"),
     sqlite_autoincrement=True,
 )

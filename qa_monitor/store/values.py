@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -17,6 +17,7 @@ __all__ = [
     "CriterionComparison",
     "Delivery",
     "DeliveryState",
+    "Route",
     "RubricComparison",
     "RubricUse",
     "RunSummary",
@@ -134,8 +135,37 @@ class RubricComparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A channel, and which alerts it is told of, and when.
+
+    Alerts of ``from_severity`` and more urgent ones; of calls of agents of ``teams`` (``None``: of
+    any team and of none) but not of ``besides``. ``step`` 0 is told at once; a later step
+    ``after_s`` seconds later, and only if nobody has acted by then.
+    """
+
+    channel: str
+    from_severity: Severity = Severity.LOW
+    teams: frozenset[str] | None = None
+    besides: frozenset[str] = frozenset()
+    step: int = 0
+    after_s: float = 0.0
+
+    def takes(self, severity: Severity, team: str | None) -> bool:
+        """Whether an alert of ``severity`` on a call of ``team`` goes this way."""
+        return (
+            severity.rank <= self.from_severity.rank
+            and (self.teams is None or team in self.teams)
+            and team not in self.besides
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryState:
-    """How far telling one channel of an alert has come; ``last_error`` is a kind, never a text."""
+    """How far telling one channel of an alert has come; ``last_error`` is a kind, never a text.
+
+    ``step`` is 0 for the first telling and counts reminders; ``is_held`` says that it waits for the
+    end of quiet hours.
+    """
 
     channel: str
     severity: Severity
@@ -143,6 +173,8 @@ class DeliveryState:
     next_attempt_at: datetime
     delivered_at: datetime | None
     last_error: str | None
+    step: int = 0
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,20 +194,23 @@ class StoredAlert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertEvent:
-    """Who set which state of an alert, and when; the pipeline's own are by ``scoring``."""
+    """Who set which state of an alert, when and why; the pipeline's own are by ``scoring``."""
 
     alert_id: str
     state: AlertState
     severity: Severity
     set_at: datetime
     set_by: str
+    note: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """One thing to tell one channel: ``alert`` at the severity the channel is to hear of.
 
-    ``is_raise`` says that the channel was told of the alert before, at a lower severity.
+    ``is_raise`` says that the channel was told of the alert before, at a lower severity; ``step``
+    is 0 for the first telling and counts reminders. ``is_held`` says that it waited for the end of
+    quiet hours.
     """
 
     delivery_id: int
@@ -183,3 +218,5 @@ class Delivery:
     alert: Alert
     is_raise: bool
     attempts: int
+    step: int = 0
+    is_held: bool = False
