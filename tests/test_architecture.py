@@ -60,6 +60,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "scoring",
         "store",
     },
+    "retention": {"errors", "intake", "reports", "store"},
     "rescoring": {"alerts", "calls", "errors", "scoring", "store", "verification"},
     "monitor": {
         *STAGES,
@@ -72,6 +73,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "pipeline",
         "reports",
         "rescoring",
+        "retention",
         "store",
         "verification",
     },
@@ -93,7 +95,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "store",
         "waveforms",
     },
-    "commands": {"accounts", "config", "errors", "monitor", "store", "web"},
+    "commands": {"accounts", "config", "errors", "monitor", "retention", "store", "web"},
     "cli": {
         "alerts",
         "calls",
