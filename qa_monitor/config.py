@@ -12,11 +12,20 @@ import os
 import re
 import tomllib
 from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from qa_monitor.errors import ConfigError
 
@@ -25,18 +34,24 @@ __all__ = [
     "AlertSettings",
     "AsrSettings",
     "AudioSettings",
+    "ChatSettings",
     "CoachingSettings",
     "Config",
     "DataSettings",
+    "EmailSettings",
+    "EscalationStep",
     "IntakeSettings",
+    "OnCall",
     "QueueRetention",
     "RedactionSettings",
     "ReportSettings",
     "RetentionSettings",
     "ScoringSettings",
     "SourceSettings",
+    "WatchSettings",
     "WebSettings",
     "find_config",
+    "is_loopback",
     "load_config",
     "write_default_config",
 ]
@@ -213,8 +228,60 @@ class ScoringSettings(_Section):
     )
 
 
+SeverityName = Literal["critical", "high", "medium", "low"]
+EmailAddress = Annotated[str, Field(pattern=r"^[^@\s,<>]+@[^@\s,<>]+$", max_length=254)]
+ChatName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+_QUIET = re.compile(r"(\d{2}):(\d{2})-(\d{2}):(\d{2})(?: (\S+))?", re.ASCII)
+
+
+def _is_quiet_time(text: str) -> str:
+    match = _QUIET.fullmatch(text)
+    if match is None:
+        raise ValueError('must be a time and, if need be, a zone, as "22:00-07:00 Europe/London"')
+    hours = [int(part) for part in match.groups()[:4]]
+    if max(hours[0], hours[2]) > 23 or max(hours[1], hours[3]) > 59 or hours[:2] == hours[2:]:
+        raise ValueError("must go from one time of the day to another")
+    if match[5] is not None:
+        _check_zone(match[5])
+    return text
+
+
+def _check_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{name} is no IANA time zone, as America/Chicago is") from None
+
+
+QuietTime = Annotated[str, AfterValidator(_is_quiet_time)]
+
+
+class OnCall(_Section):
+    """Who is told of the calls of one team, in place of those who are told of all others."""
+
+    team: str = Field(min_length=1, max_length=64)
+    email: tuple[EmailAddress, ...] = ()
+    chat: tuple[ChatName, ...] = ()
+
+
+class EscalationStep(_Section):
+    """Who is told when an alert has been open for so long; of one team, or of those without any."""
+
+    after_min: float = Field(gt=0, le=10_080)
+    team: str | None = Field(None, min_length=1, max_length=64)
+    remind: bool = False
+    email: tuple[EmailAddress, ...] = ()
+    chat: tuple[ChatName, ...] = ()
+
+    @model_validator(mode="after")
+    def _tells_somebody(self) -> Self:
+        if not (self.remind or self.email or self.chat):
+            raise ValueError("must tell somebody: remind = true, email or chat")
+        return self
+
+
 class AlertSettings(_Section):
-    """Who is told of urgent calls, and how."""
+    """Who is told of urgent calls, and how. E-mail and chat have tables of their own below."""
 
     policy_file: Path | None = Field(None, description="Policy in place of the one that ships.")
     console: bool = Field(True, description="Print alerts on stderr as they are raised.")
@@ -222,8 +289,121 @@ class AlertSettings(_Section):
     webhook_url: str | None = Field(
         None, pattern=r"^https?://", description="Send each alert to this address."
     )
+    webhook_secret_env: str = Field(
+        "QA_MONITOR_WEBHOOK_SECRET",
+        description="Environment variable with the secret (whsec_...) by which webhooks are signed "
+        "as Standard Webhooks; without a secret they are not signed.",
+    )
+    webhook_secret_file: Path | None = Field(
+        None, description="File with that secret, in place of the variable."
+    )
     link_base: str = Field(
-        "", description="Address under which a call can be opened; the call id is appended."
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="Address of the pages, as https://qa.example.org; messages link to the page of "
+        "their alert there.",
+    )
+    from_severity: dict[Literal["console", "jsonl", "webhook", "email", "chat"], SeverityName] = (
+        Field(
+            default_factory=dict,
+            description="The least severity of which a channel is told, as "
+            '{ email = "high", chat = "critical" }; else of all.',
+        )
+    )
+    on_call: tuple[OnCall, ...] = Field(
+        (),
+        description="Who is told of calls of a team's agents in place of email.to and of the chats "
+        'that no team names, as [{ team = "north", email = ["lead@example.org"] }].',
+    )
+    escalation: tuple[EscalationStep, ...] = Field(
+        (),
+        description="Who is told when nobody has acted for so many minutes (remind: those who were "
+        "told first), as [{ after_min = 15, remind = true }, { after_min = 30, email = "
+        '["head@example.org"] }]; steps with a team are for its calls, the others for those of '
+        "teams without any.",
+    )
+    quiet_hours: dict[str, QuietTime] = Field(
+        default_factory=dict,
+        description="When a channel (webhook, email, chat) or one address or chat is not told; "
+        'what waits is sent at the end. As { email = "22:00-07:00 America/Chicago" }; without a '
+        "zone that of intake.timezone.",
+    )
+    quiet_lets_pass: SeverityName | Literal["nothing"] = Field(
+        "critical", description="From this severity on alerts are sent in quiet hours too."
+    )
+
+
+class EmailSettings(_Section):
+    """Alerts by e-mail."""
+
+    host: str | None = Field(None, description="Mail server; without one no e-mail is sent.")
+    port: int = Field(587, ge=1, le=65535, description="Its port.")
+    security: Literal["starttls", "tls", "none"] = Field(
+        "starttls",
+        description="How the connection is kept secret; none is for a server on this machine only.",
+    )
+    ca_file: Path | None = Field(
+        None, description="Certificates to trust in place of the system's, a PEM file."
+    )
+    username: str | None = Field(None, description="Account to sign in with.")
+    password_env: str = Field(
+        "QA_MONITOR_SMTP_PASSWORD", description="Environment variable with its password."
+    )
+    password_file: Path | None = Field(
+        None, description="File with the password, in place of the variable."
+    )
+    sender: EmailAddress | None = Field(None, description="Whom alerts come from.")
+    to: tuple[EmailAddress, ...] = Field(
+        (), description="Who is told of alerts; each gets a message of their own."
+    )
+    timeout_s: float = Field(20.0, gt=0, le=60, description="Longest wait for the server.")
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Self:
+        if self.host is None:
+            return self
+        if self.security == "none" and not is_loopback(self.host):
+            raise ValueError('security = "none" is for a server on this machine only')
+        if self.sender is None:
+            raise ValueError("sender must say whom alerts come from")
+        return self
+
+
+class ChatSettings(_Section):
+    """Alerts to Slack, Teams and the like, through Apprise."""
+
+    urls_env: str = Field(
+        "QA_MONITOR_CHAT_URLS",
+        description="Environment variable with the Apprise addresses, each with a name: "
+        "ops=slack://... lead=msteams://...; they hold secrets. Those that alerts.on_call and "
+        "alerts.escalation do not name are told of all alerts.",
+    )
+    urls_file: Path | None = Field(
+        None, description="File with the addresses, one a line, in place of the variable."
+    )
+
+
+class WatchSettings(_Section):
+    """Taking up recordings as they are finished (qa-monitor watch)."""
+
+    every_s: float = Field(
+        2.0,
+        gt=0,
+        le=3600,
+        description="Seconds between two looks; looking never takes more than a fifth of the time.",
+    )
+    stable_s: float = Field(
+        5.0,
+        ge=0,
+        le=3600,
+        description="A recording is finished when size and time have not changed for so long.",
+    )
+    sidecar_wait_s: float = Field(
+        10.0,
+        ge=0,
+        le=3600,
+        description="A finished recording without a JSON file beside it or a row of call records "
+        "waits so long for one; 0: not at all. What comes later corrects the call.",
     )
 
 
@@ -339,10 +519,21 @@ class Config(_Section):
     redaction: RedactionSettings = RedactionSettings.model_validate({})
     scoring: ScoringSettings = ScoringSettings.model_validate({})
     alerts: AlertSettings = AlertSettings.model_validate({})
+    email: EmailSettings = EmailSettings.model_validate({})
+    chat: ChatSettings = ChatSettings.model_validate({})
+    watch: WatchSettings = WatchSettings.model_validate({})
     reports: ReportSettings = ReportSettings.model_validate({})
     coaching: CoachingSettings = CoachingSettings.model_validate({})
     retention: RetentionSettings = RetentionSettings.model_validate({})
     web: WebSettings = WebSettings.model_validate({})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` names this machine itself."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def find_config() -> Path | None:
