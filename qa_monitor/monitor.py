@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         StoredAlert,
     )
     from qa_monitor.transcription import Recogniser
+    from qa_monitor.waveforms import Waveform
 
 __all__ = ["ListedRubric", "Monitor", "SilentObserver", "Verified"]
 
@@ -265,7 +266,7 @@ class Monitor:
             targets = [
                 record.call_id
                 for record in self.store.records()
-                if self._kept_copy(record.call_id).is_file()
+                if self.kept_copy(record.call_id).is_file()
             ]
             if not targets:
                 raise NotFoundError(
@@ -286,7 +287,7 @@ class Monitor:
         try:
             if not path.is_file():
                 record = self.record(str(target))
-                path, call_id = self._kept_copy(record.call_id), record.call_id
+                path, call_id = self.kept_copy(record.call_id), record.call_id
             # A recording is named by its place: file names carry people's names.
             name = call_id or f"recording-{position}"
             found = verify_audio(
@@ -310,8 +311,26 @@ class Monitor:
             return Verified(position=position, call_id=call_id, error=error)
         return Verified(position=position, call_id=call_id, verification=found)
 
-    def _kept_copy(self, call_id: str) -> Path:
+    def kept_copy(self, call_id: str) -> Path:
+        """Where the redacted recording of a scored call is, if it is kept."""
         return self.config.data.folder / "audio" / f"{call_id}.flac"
+
+    def kept_original(self, call_id: str) -> Path:
+        """Where its recording is as it was, if that is kept."""
+        return self.config.data.folder / "originals" / f"{call_id}.flac"
+
+    def waveform(self, call_id: str) -> Waveform:
+        """How loud the redacted recording of a call is over its length; kept once worked out.
+
+        Raises ``NotFoundError`` where no recording is kept, ``NotAudioError`` and ``StoreError``.
+        """
+        from qa_monitor.waveforms import waveform_of
+
+        recording = self.kept_copy(call_id)
+        if not recording.is_file():
+            raise NotFoundError(f"call {call_id}: no recording is kept.", call_id=call_id)
+        kept = self.config.data.folder / "waveforms" / f"{call_id}.json"
+        return waveform_of(recording, kept, call_id=call_id)
 
     # --- stored calls scored anew ----------------------------------------------------------------
 
@@ -417,6 +436,10 @@ class Monitor:
             )
             for version in dict.fromkeys((*queues, *stored))
         )
+
+    def rubric_of(self, queue: str | None) -> str:
+        """The version of the rubric by which calls of ``queue`` are scored now."""
+        return self._rubrics.of(queue).full_version
 
     def compare_rubrics(self, first: str, second: str) -> RubricComparison:
         """Two rubrics over the calls that have cards of both; ``NotFoundError`` for an unknown."""
