@@ -26,6 +26,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    union_all,
     update,
 )
 
@@ -35,7 +36,7 @@ from qa_monitor.store.database import Database
 from qa_monitor.store.tables import UtcDateTime, calls, failures, leases, metadata
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import ColumnElement, CompoundSelect, Connection
 
 __all__ = ["Deletion", "DueCall", "Hold", "Keeping", "clear_call"]
 
@@ -243,16 +244,8 @@ class Keeping:
         def work(connection: Connection) -> dict[str, tuple[int, ...]]:
             found: dict[str, list[int]] = {}
             for chunk in _chunks(sorted(call_ids)):
-                query = (
-                    select(calls.c.call_id, holds.c.hold_id)
-                    .join(holds, _is_on_call())
-                    .where(calls.c.call_id.in_(chunk))
-                )
-                unscored = select(holds.c.call_id, holds.c.hold_id).where(
-                    holds.c.lifted_at.is_(None), holds.c.call_id.in_(chunk)
-                )
-                for row in connection.execute(query.union(unscored)):
-                    found.setdefault(row.call_id, []).append(row.hold_id)
+                for row in connection.execute(_holds_on(chunk)):
+                    found.setdefault(row.held_id, []).append(row.hold_id)
             return {call_id: tuple(sorted(numbers)) for call_id, numbers in found.items()}
 
         return self._database.read(work)
@@ -459,19 +452,26 @@ def _is_on_call() -> ColumnElement[bool]:
     )
 
 
+def _holds_on(call_ids: list[str]) -> CompoundSelect[Any]:
+    """The holds that stand on these calls, each with the ``held_id`` of a call.
+
+    Of a call that is not scored nothing but its id is known, so a hold that names it is enough.
+    """
+    scored = (
+        select(calls.c.call_id.label("held_id"), holds)
+        .join(holds, _is_on_call())
+        .where(calls.c.call_id.in_(call_ids))
+    )
+    unscored = select(holds.c.call_id.label("held_id"), holds).where(
+        holds.c.lifted_at.is_(None),
+        holds.c.call_id.in_(call_ids),
+        ~exists().where(calls.c.call_id == holds.c.call_id),
+    )
+    return union_all(scored, unscored)
+
+
 def _refuse_held(connection: Connection, call_id: str) -> None:
-    row = connection.execute(
-        select(holds.c.hold_id, holds.c.set_by, holds.c.set_at)
-        .join(calls, _is_on_call())
-        .where(calls.c.call_id == call_id)
-        .union(
-            select(holds.c.hold_id, holds.c.set_by, holds.c.set_at).where(
-                holds.c.lifted_at.is_(None), holds.c.call_id == call_id
-            )
-        )
-        .order_by(holds.c.hold_id)
-        .limit(1)
-    ).first()
+    row = connection.execute(_holds_on([call_id]).order_by("hold_id").limit(1)).first()
     if row is not None:
         raise UsageError(
             f"call {call_id} is under legal hold {row.hold_id}, set by {row.set_by} on "
