@@ -130,15 +130,18 @@ def password(
     generate: Annotated[
         bool, typer.Option(help="Make a random password and print it on stdout.")
     ] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Give a user another password; sign-ins that stand end."""
     from qa_monitor.accounts import set_password
 
     with monitor_of(ctx) as monitor:
-        monitor.store.people.user(user_id)
+        user = monitor.store.people.user(user_id)
         new = _password(generate=generate, from_stdin=password_stdin)
         set_password(monitor.store.people, user_id, new)
-    if generate:
+    if as_json:
+        print_json(_user_json(user) | ({"password": new} if generate else {}))
+    elif generate:
         print_text(new)
     say(f"{user_id} has another password now.")
 
@@ -170,6 +173,7 @@ def set_agent(
     agent_id: Annotated[str, typer.Argument(help="The agent's id, as in the call records.")],
     team: Annotated[str | None, typer.Option(help="The team; an empty one takes it away.")] = None,
     name: Annotated[str | None, typer.Option(help="The name that colleagues see.")] = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Name an agent, or put one in a team."""
     from qa_monitor.store import Agent
@@ -184,6 +188,9 @@ def set_agent(
             team=before.team if team is None else team or None,
         )
         people.set_agents([after])
+    if as_json:
+        print_json(_agent_json(after))
+        return
     say(f"{agent_id}: {after.name or 'no name'}, {after.team or 'no team'}.")
 
 
@@ -191,11 +198,15 @@ def set_agent(
 def load(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help="CSV with the columns agent_id, name, team.")],
+    as_json: JsonFlag = False,
 ) -> None:
     """Names and teams of many agents, from a file."""
     listed = _read_agents(file)
     with monitor_of(ctx) as monitor:
         monitor.store.people.set_agents(listed)
+    if as_json:
+        print_json([_agent_json(agent) for agent in listed])
+        return
     say(f"{len(listed)} agents are listed.")
 
 
@@ -205,7 +216,7 @@ def list_agents(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     with monitor_of(ctx) as monitor:
         found = monitor.store.people.agents()
     if as_json:
-        print_json([{"agent_id": a.agent_id, "name": a.name, "team": a.team} for a in found])
+        print_json([_agent_json(agent) for agent in found])
         return
     table = Table("agent", "name", "team")
     for agent in found:
@@ -276,6 +287,10 @@ def _tell(user: User, password: str | None, *, as_json: bool) -> None:
     if not as_json:
         roles = ", ".join(sorted(user.roles))
         say(f"{user.user_id}: {roles}{'' if user.is_active else '; may not sign in'}.")
+
+
+def _agent_json(agent: Agent) -> dict[str, Any]:
+    return {"agent_id": agent.agent_id, "name": agent.name, "team": agent.team}
 
 
 def _user_json(user: User) -> dict[str, Any]:

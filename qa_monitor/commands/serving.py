@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qa_monitor.commands.common import monitor_of, say
+from qa_monitor.commands.common import JsonFlag, monitor_of, print_json, say
 from qa_monitor.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def serve(
     behind_proxy: Annotated[
         bool | None, typer.Option(help="A proxy on this machine does TLS; else web.behind_proxy.")
     ] = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Serve the pages for reviewers, coaches, supervisors and agents until stopped."""
     import uvicorn
@@ -55,7 +57,11 @@ def serve(
         listening = _listen(settings.host, settings.port)
         scheme = "https" if settings.tls_certificate else "http"
         place = f"[{settings.host}]" if ":" in settings.host else settings.host
-        say(f"Serving on {scheme}://{place}:{listening.getsockname()[1]} - stop with Ctrl-C.")
+        address = f"{scheme}://{place}:{listening.getsockname()[1]}"
+        if as_json:
+            print_json({"address": address})
+            sys.stdout.flush()
+        say(f"Serving on {address} - stop with Ctrl-C.")
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
