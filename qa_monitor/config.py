@@ -508,6 +508,33 @@ class CoachingSettings(_Section):
     )
 
 
+class ReviewSettings(_Section):
+    """Which calls people are asked to review."""
+
+    random_share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="The share of calls drawn at random to be read blind; only these tell how good "
+        "the machine is in all calls.",
+    )
+    double_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="The share of reviewed calls that a second reviewer is asked to read blind.",
+    )
+    days_back: int = Field(
+        60, ge=1, le=3650, description="Older calls are no longer asked for, in days."
+    )
+    per_agent_floor: int = Field(
+        2,
+        ge=0,
+        le=100,
+        description="At least so many calls of each agent are asked for in a month; 0: none.",
+    )
+
+
 class Config(_Section):
     """All settings; the sections are the tables of the file."""
 
@@ -524,6 +551,7 @@ class Config(_Section):
     watch: WatchSettings = WatchSettings.model_validate({})
     reports: ReportSettings = ReportSettings.model_validate({})
     coaching: CoachingSettings = CoachingSettings.model_validate({})
+    review: ReviewSettings = ReviewSettings.model_validate({})
     retention: RetentionSettings = RetentionSettings.model_validate({})
     web: WebSettings = WebSettings.model_validate({})
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
+from zoneinfo import ZoneInfo
 
 from qa_monitor.config import Config, find_config, load_config
 from qa_monitor.errors import NotFoundError, QAMonitorError, StoreError, UsageError
@@ -55,6 +56,9 @@ if TYPE_CHECKING:
     from qa_monitor.waveforms import Waveform
 
 __all__ = ["ListedRubric", "Monitor", "SilentObserver", "Verified"]
+
+_NOTES = 5
+"""How many of the newest notes a report repeats."""
 
 
 class SilentObserver:
@@ -539,30 +543,61 @@ class Monitor:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> tuple[AgentReport, ...]:
-        """The reports of ``agents``, or of all that have calls in the period.
+        """The reports of ``agents``, or of all that have calls in ``[since, until)``.
 
         Raises ``NotFoundError`` for an agent without calls, naming the agents there are.
         """
-        from qa_monitor.reports import agent_report
+        return tuple(self._agent_reports(agents, since=since, until=until))
 
-        team = list(self.store.records(since=since, until=until))
-        known = sorted({r.recording.agent_id for r in team if r.recording.agent_id is not None})
+    def _agent_reports(
+        self, agents: Sequence[str] | None, *, since: datetime | None, until: datetime | None
+    ) -> Iterator[AgentReport]:
+        from qa_monitor.reports import agent_report, figures_of
+        from qa_monitor.scoring.metrics import call_measures
+
+        reporting, coaching = self.store.reporting, self.store.coaching
+        known = sorted(reporting.counts(since=since, until=until))
         for agent_id in agents or ():
             if agent_id not in known:
                 there = ", ".join(known) or "none; score recordings first"
                 raise NotFoundError(
                     f"no scored call of agent {agent_id} in the period. Agents with calls: {there}."
                 )
-        return tuple(
-            agent_report(
+        now = datetime.now(ZoneInfo(self.config.intake.timezone))
+        team = reporting.sums(since=since, until=until)
+        for agent_id in known if agents is None else agents:
+            goals = coaching.goals(agent_id, open_only=True)
+            begin = None
+            if since is not None:
+                begin = min([since - ((until or now) - since), *(goal.set_at for goal in goals)])
+            contacts = self.contacts(agent_id=agent_id, since=begin, until=until)
+            calls = reporting.calls(agent_id, since=begin, until=until)
+            yield agent_report(
                 agent_id,
-                team,
-                team,
-                now=datetime.now(UTC),
+                self.store.records(agent_id=agent_id, since=since, until=until),
+                now=now,
+                team=team,
+                figures=[
+                    figures_of(
+                        call,
+                        call_measures(
+                            call.metrics,
+                            call.recording,
+                            contacts=contacts.get(call.recording.call_id),
+                            call_type=call.call_type,
+                        ),
+                    )
+                    for call in calls
+                ],
+                corrections={
+                    call.recording.call_id: call.corrections for call in calls if call.corrections
+                },
+                goals=goals,
+                notes=coaching.notes(agent_id, shared_only=True, limit=_NOTES),
+                since=since,
+                until=until,
                 minimum_calls=self.config.reports.minimum_calls,
             )
-            for agent_id in (known if agents is None else agents)
-        )
 
     def write_reports(
         self,
@@ -573,45 +608,21 @@ class Monitor:
     ) -> tuple[Path, ...]:
         """The HTML reports of ``agents``, or of all and their index last, as files.
 
-        They lie in the data folder's ``reports``; each is replaced whole.
+        They lie in the data folder's ``reports``; each is replaced whole. One report at a time is
+        in memory.
         """
         from qa_monitor.reports import render_html, render_index, report_file_name
 
         folder = self.config.data.folder / "reports"
-        reports = self.agent_reports(agents, since=since, until=until)
-        written = [
-            write_private(folder / report_file_name(report.agent_id), render_html(report))
-            for report in reports
-        ]
+        written, listed = [], []
+        for report in self._agent_reports(agents, since=since, until=until):
+            text = render_html(report, link_base=self.config.alerts.link_base)
+            written.append(write_private(folder / report_file_name(report.agent_id), text))
+            # What the index does not show may be long.
+            listed.append(replace(report, best=(), weakest=(), replays=(), urgent_calls=()))
         if agents is None:
-            written.append(write_private(folder / "index.html", render_index(reports)))
+            written.append(write_private(folder / "index.html", render_index(listed)))
         return tuple(written)
-
-    # --- deleting --------------------------------------------------------------------------------
-
-    @cached_property
-    def keeper(self) -> Keeper:
-        """Deletes calls, and what is older than it is to be kept (see ``retention``)."""
-        from qa_monitor.retention import Keeper, KeepingTimes, QueueTimes
-
-        settings, web = self.config.retention, self.config.web
-        return Keeper(
-            self.store,
-            self.config.data.folder,
-            secret=lambda: load_caller_secret(self._make_folder()),
-            times=KeepingTimes(
-                call_days=settings.call_days,
-                audio_days=settings.audio_days,
-                failure_days=settings.failure_days,
-                access_log_days=settings.access_log_days,
-                queues={
-                    queue: QueueTimes(call_days=own.call_days, audio_days=own.audio_days)
-                    for queue, own in settings.queues.items()
-                },
-                session_idle=timedelta(minutes=web.session_idle_min),
-                session_absolute=timedelta(hours=web.session_hours),
-            ),
-        )
 
     # --- single stages ---------------------------------------------------------------------------
 

@@ -48,7 +48,10 @@ from qa_monitor.calls import (
 from qa_monitor.errors import NotFoundError
 from qa_monitor.reports import (
     AgentReport,
+    CallFigures,
+    Replay,
     agent_report,
+    figures_of,
     render_csv,
     render_html,
     render_index,
@@ -58,6 +61,8 @@ from qa_monitor.reports import (
 from qa_monitor.reports.behaviours import ACTIONS, GAPS, LISTENING_AGAINST, LISTENING_FOR, RESPONSES
 from qa_monitor.reports.figures import Tally, compare
 from qa_monitor.reports.quotes import quote
+from qa_monitor.scoring.metrics import call_measures
+from qa_monitor.store import Correction, ScoredCall, ScoreSum
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
@@ -393,6 +398,67 @@ def make_calls(
     ]
 
 
+def sums_of(records: Iterable[CallRecord], team: str | None = None) -> list[ScoreSum]:
+    """What the store would sum up of these calls."""
+    points: dict[tuple[str, Criterion], list[float]] = {}
+    for record in records:
+        for score in record.scorecard.scores:
+            if record.recording.agent_id is not None and score.points is not None:
+                key = record.recording.agent_id, score.criterion
+                points.setdefault(key, []).append(score.points)
+    return [
+        ScoreSum(
+            agent_id=agent_id,
+            team=team,
+            criterion=criterion,
+            calls=len(found),
+            points=sum(found),
+            squares=sum(value * value for value in found),
+        )
+        for (agent_id, criterion), found in points.items()
+    ]
+
+
+def scored_call(
+    record: CallRecord, corrections: Mapping[str, Correction] | None = None
+) -> ScoredCall:
+    """The record as the store gives it without its words."""
+    card = record.scorecard
+    return ScoredCall(
+        recording=record.recording,
+        run_id=1,
+        metrics=record.metrics,
+        call_type=card.call_type,
+        escalated=card.escalated,
+        points={score.criterion: score.points for score in card.scores},
+        checklist=card.checklist,
+        corrections=corrections or {},
+    )
+
+
+def figures(records: Iterable[CallRecord]) -> list[CallFigures]:
+    """The figures of calls, as the monitor works them out."""
+    return [
+        figures_of(scored_call(record), call_measures(record.metrics, record.recording))
+        for record in records
+    ]
+
+
+def report_of(
+    agent_id: str,
+    records: Iterable[CallRecord],
+    team: Iterable[CallRecord],
+    *,
+    now: datetime,
+    **more: Any,
+) -> AgentReport:
+    """The report on ``agent_id`` from ``records``, the team being the calls of ``team``."""
+    records = list(records)
+    own = [record for record in records if record.recording.agent_id == agent_id]
+    more = {"figures": figures(own), **more}
+    return agent_report(agent_id, records, now=now, team=sums_of(team), **more)
+
+
 OWN = make_calls(
     "agent-02",
     "chest refill bill insulin records refill bill records stroke refill bill insulin records "
@@ -408,7 +474,7 @@ TEAM = [
 
 @pytest.fixture(scope="module")
 def report() -> AgentReport:
-    return agent_report("agent-02", OWN, TEAM, now=NOW)
+    return report_of("agent-02", OWN, TEAM, now=NOW)
 
 
 def with_turns(record: CallRecord, **changes: Mapping[int, Any]) -> CallRecord:
@@ -427,7 +493,7 @@ def with_turns(record: CallRecord, **changes: Mapping[int, Any]) -> CallRecord:
 def report_on(*names: str, shift: float = 0.0, minimum_calls: int = 3) -> AgentReport:
     """The report on an agent with the named calls and no colleagues."""
     calls = make_calls("agent-02", names, shift=shift)
-    return agent_report("agent-02", calls, [], now=NOW, minimum_calls=minimum_calls)
+    return report_of("agent-02", calls, [], now=NOW, minimum_calls=minimum_calls)
 
 
 # --- what is counted -----------------------------------------------------------------------------
@@ -435,16 +501,16 @@ def report_on(*names: str, shift: float = 0.0, minimum_calls: int = 3) -> AgentR
 
 def test_an_agent_without_calls_is_not_found() -> None:
     with pytest.raises(NotFoundError, match="agent-77") as caught:
-        agent_report("agent-77", OWN, TEAM, now=NOW)
+        report_of("agent-77", OWN, TEAM, now=NOW)
     assert "metadata" in caught.value.message
 
 
 def test_calls_are_read_once_and_those_of_others_passed_over(report: AgentReport) -> None:
-    assert agent_report("agent-02", iter(TEAM), iter(TEAM), now=NOW) == report
+    assert report_of("agent-02", iter(TEAM), iter(TEAM), now=NOW) == report
 
 
 def test_the_order_of_the_records_changes_nothing(report: AgentReport) -> None:
-    assert agent_report("agent-02", reversed(OWN), TEAM, now=NOW) == report
+    assert report_of("agent-02", reversed(OWN), TEAM, now=NOW) == report
 
 
 def test_counts_say_who_when_and_what_to_be_wary_of() -> None:
@@ -453,7 +519,7 @@ def test_counts_say_who_when_and_what_to_be_wary_of() -> None:
     calls.append(make_record(PLANS["bill"], call_id="calls-9", started_at=None))
     silent = dataclasses.replace(PLANS["records"], listening=None)
     calls.append(make_record(silent, call_id="calls-10"))
-    found = agent_report("agent-02", calls, [], now=NOW)
+    found = report_of("agent-02", calls, [], now=NOW)
     assert (found.calls, found.assessed, found.flagged) == (6, 5, 2)
     assert (found.demonstration, found.undated) == (1, 1)
     assert found.first_call_at == calls[0].recording.started_at
@@ -463,7 +529,7 @@ def test_counts_say_who_when_and_what_to_be_wary_of() -> None:
 def test_times_are_told_in_the_zone_of_the_report() -> None:
     zone = ZoneInfo("America/New_York")
     late = make_record(PLANS["bill"], started_at=datetime(2026, 11, 17, 3, 0, tzinfo=UTC))
-    found = agent_report("agent-02", [late], [], now=NOW.astimezone(zone))
+    found = report_of("agent-02", [late], [], now=NOW.astimezone(zone))
     assert found.rows[0].started_at == datetime(2026, 11, 16, 22, 0, tzinfo=zone)
     assert "16 Nov 2026" in render_html(found)
     assert "17 Nov 2026" not in render_html(found)
@@ -578,7 +644,7 @@ def test_a_rise_is_told_when_it_is_beyond_chance() -> None:
 
 def test_too_few_calls_are_said_to_be_too_few_and_show_no_trend() -> None:
     calls = make_calls("agent-02", ["chest", "bill"])
-    found = agent_report("agent-02", calls, TEAM, now=NOW)
+    found = report_of("agent-02", calls, TEAM, now=NOW)
     assert all(item.weeks == () for item in found.criteria)
     assert {item.change for item in found.criteria} == {"too_few_calls"}
     assert {item.against_team for item in found.criteria} == {"too_few_calls"}
@@ -595,7 +661,7 @@ def test_one_week_is_no_trend() -> None:
         make_record(PLANS["bill"], call_id=f"calls-{day}", started_at=monday + timedelta(days=day))
         for day in range(4)
     ]
-    found = agent_report("agent-02", calls, [], now=NOW)
+    found = report_of("agent-02", calls, [], now=NOW)
     assert found.criteria[0].weeks == ()
     assert "two different weeks" in render_html(found)
 
@@ -604,7 +670,7 @@ def test_the_team_is_the_colleagues_without_the_agent() -> None:
     own = make_calls("agent-02", ["chest"] * 3)
     others = make_calls("agent-01", ["bill"] * 3) + make_calls("agent-03", ["bill"] * 3)
     nobodys = make_record(PLANS["chest"], agent_id=None)
-    found = agent_report("agent-02", own, [*own, *others, nobodys], now=NOW)
+    found = report_of("agent-02", own, [*own, *others, nobodys], now=NOW)
     team = found.criteria[0].team
     assert team is not None
     assert team.n == 6
@@ -614,7 +680,7 @@ def test_the_team_is_the_colleagues_without_the_agent() -> None:
 
 def test_a_team_of_one_colleague_is_not_shown() -> None:
     own = make_calls("agent-02", ["chest"] * 3)
-    found = agent_report("agent-02", own, make_calls("agent-01", ["bill"] * 9), now=NOW)
+    found = report_of("agent-02", own, make_calls("agent-01", ["bill"] * 9), now=NOW)
     assert [item.team for item in found.criteria] == [None] * 3
     assert found.criteria[0].against_team == "too_few_calls"
 
@@ -736,11 +802,14 @@ def test_a_finding_that_points_outside_the_call_is_passed_over() -> None:
         evidence=Evidence(turn_index=99, start=0, end=5),
     )
     strange = dataclasses.replace(record, findings=(*record.findings, astray))
-    assert agent_report("agent-02", [strange], [], now=NOW).weakest == ()
+    assert report_of("agent-02", [strange], [], now=NOW).weakest == ()
 
 
 def test_redactions_are_shown_as_labels(report: AgentReport) -> None:
-    html = render_html(report)
+    shown = dataclasses.replace(
+        report, replays=tuple(Replay(kind="strength", moment=moment) for moment in report.best)
+    )
+    html = render_html(shown)
     assert '<span class="chip">name</span> has never been ill' in html
     assert "PERSON_" not in html
 
@@ -756,7 +825,7 @@ def test_what_only_looks_like_a_redaction_stays_text() -> None:
             for f in record.findings
         ),
     )
-    html = render_html(agent_report("agent-02", [found], [], now=NOW))
+    html = render_html(report_of("agent-02", [found], [], now=NOW))
     assert "I said &lt;FOO_1&gt; and &lt;b&gt;" in html
 
 
@@ -819,7 +888,7 @@ def test_what_harms_is_worked_on_before_what_is_missing() -> None:
 def test_a_missing_read_back_is_shown_where_details_were_given() -> None:
     plan = dataclasses.replace(PLANS["refill"], empathy=None)
     calls = [make_record(plan, call_id=f"calls-{n}") for n in range(3)]
-    step = agent_report("agent-02", calls, [], now=NOW).next_step
+    step = report_of("agent-02", calls, [], now=NOW).next_step
     assert step is not None
     assert step.code == "no_read_back"
     assert step.moment is not None
@@ -833,7 +902,7 @@ def test_nothing_to_work_on_is_said_so() -> None:
     ]
     plan = dataclasses.replace(PLANS["bill"], turns=turns)
     calls = [make_record(plan, call_id=f"calls-{n}") for n in range(3)]
-    step = agent_report("agent-02", calls, [], now=NOW).next_step
+    step = report_of("agent-02", calls, [], now=NOW).next_step
     assert step is not None
     assert step.code == "keep_going"
     assert step.moment is not None
@@ -856,7 +925,7 @@ def test_finding_nothing_is_no_reason_for_praise() -> None:
         )
         for call in calls
     ]
-    found = agent_report("agent-02", sure_of_nothing, [], now=NOW)
+    found = report_of("agent-02", sure_of_nothing, [], now=NOW)
     assert found.next_step is not None
     assert found.next_step.code == "listen_together"
     assert "no single thing to work on was surely found" in render_html(found)
@@ -870,7 +939,7 @@ def test_the_next_step_is_where_something_to_work_on_was_found() -> None:
         )
         for call in calls
     ]
-    step = agent_report("agent-02", silent, [], now=NOW).next_step
+    step = report_of("agent-02", silent, [], now=NOW).next_step
     assert step is not None
     assert step.criterion is Criterion.ACTIVE_LISTENING
 
@@ -880,7 +949,7 @@ def test_a_moment_is_quoted_only_when_it_is_clear() -> None:
     faint = dataclasses.replace(
         record, findings=tuple(dataclasses.replace(f, probability=0.55) for f in record.findings)
     )
-    found = agent_report("agent-02", [faint], [], now=NOW)
+    found = report_of("agent-02", [faint], [], now=NOW)
     assert found.best == ()
     assert found.weakest == ()
 
@@ -902,7 +971,7 @@ def test_an_unsure_finding_is_neither_a_fault_nor_a_gap() -> None:
             record.scorecard, escalated=EscalationOutcome.PROPERLY, needs_review=False
         ),
     )
-    assert agent_report("agent-02", [unsure], [], now=NOW).weakest == ()
+    assert report_of("agent-02", [unsure], [], now=NOW).weakest == ()
     plan = dataclasses.replace(PLANS["refill"], empathy=None)
     calls = [make_record(plan, call_id=f"calls-{n}") for n in range(3)]
     hint = Finding(
@@ -914,7 +983,7 @@ def test_an_unsure_finding_is_neither_a_fault_nor_a_gap() -> None:
         evidence=Evidence(turn_index=4, start=0, end=4),
     )
     hinted = [dataclasses.replace(call, findings=(*call.findings, hint)) for call in calls]
-    step = agent_report("agent-02", hinted, [], now=NOW).next_step
+    step = report_of("agent-02", hinted, [], now=NOW).next_step
     assert step is not None
     assert step.code != "no_read_back"
 
@@ -922,14 +991,14 @@ def test_an_unsure_finding_is_neither_a_fault_nor_a_gap() -> None:
 def test_doubtful_words_support_nothing() -> None:
     record = make_record(PLANS["bill"])
     every = {turn.index: True for turn in record.dialogue.turns}
-    found = agent_report("agent-02", [with_turns(record, is_doubtful=every)], [], now=NOW)
+    found = report_of("agent-02", [with_turns(record, is_doubtful=every)], [], now=NOW)
     assert (found.best, found.weakest) == ((), ())
 
 
 def test_a_colleagues_words_are_not_the_agents() -> None:
     record = make_record(PLANS["bill"])
     others = {turn.index: Role.OTHER_STAFF for turn in record.dialogue.turns if turn.index % 2 == 0}
-    found = agent_report("agent-02", [with_turns(record, role=others)], [], now=NOW)
+    found = report_of("agent-02", [with_turns(record, role=others)], [], now=NOW)
     assert (found.best, found.weakest) == ((), ())
 
 
@@ -947,7 +1016,7 @@ def test_urgent_calls_stand_with_the_missed_first(report: AgentReport) -> None:
 
 def test_an_escalation_without_need_is_told() -> None:
     plan = dataclasses.replace(PLANS["bill"], escalated=EscalationOutcome.UNNEEDED)
-    found = agent_report("agent-02", [make_record(plan)], [], now=NOW)
+    found = report_of("agent-02", [make_record(plan)], [], now=NOW)
     assert len(found.urgent_calls) == 1
     assert "without need" in render_html(found)
 
@@ -959,7 +1028,7 @@ def test_calls_with_unsure_roles_are_told_without_quotes() -> None:
     unknown = dataclasses.replace(
         unknown, scorecard=dataclasses.replace(unknown.scorecard, escalated=None)
     )
-    found = agent_report("agent-02", [unknown], [], now=NOW)
+    found = report_of("agent-02", [unknown], [], now=NOW)
     assert found.assessed == 0
     assert len(found.urgent_calls) == 1
     assert "not assessed" in render_html(found)
@@ -1010,7 +1079,7 @@ def pages(report: AgentReport) -> dict[str, str]:
     few = [dataclasses.replace(record, warnings=("demonstration_model",)) for record in OWN[:2]]
     return {
         "full": render_html(report),
-        "few": render_html(agent_report("agent-02", few, TEAM, now=NOW)),
+        "few": render_html(report_of("agent-02", few, TEAM, now=NOW)),
         "none assessed": render_html(report_on("records")),
         "hostile": render_html(hostile_report()),
         "index": render_index([report, hostile_report()]),
@@ -1045,7 +1114,7 @@ def hostile_report() -> AgentReport:
                 ),
             )
         )
-    return agent_report(HOSTILE, calls, [], now=NOW)
+    return report_of(HOSTILE, calls, [], now=NOW)
 
 
 def test_hostile_words_stay_words(pages: dict[str, str]) -> None:
@@ -1160,15 +1229,13 @@ def test_csv_is_one_line_a_call_under_one_header(report: AgentReport) -> None:
 @pytest.mark.parametrize("start", ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "＝1", "\n=1"])
 def test_no_csv_cell_is_a_formula(start: str) -> None:
     record = make_record(PLANS["bill"], call_id=start)
-    line = list(
-        csv.reader(io.StringIO(render_csv(agent_report("agent-02", [record], [], now=NOW))))
-    )
+    line = list(csv.reader(io.StringIO(render_csv(report_of("agent-02", [record], [], now=NOW)))))
     assert line[1][1] == f"'{start}"
 
 
 def test_the_index_is_alphabetical_and_links_each_report() -> None:
     made = [
-        agent_report(agent, TEAM, TEAM, now=NOW)
+        report_of(agent, TEAM, TEAM, now=NOW)
         for agent in ("agent-10", "agent-03", "agent-01", "agent-02")
     ]
     html = render_index(made)
@@ -1184,7 +1251,7 @@ def test_the_index_is_alphabetical_and_links_each_report() -> None:
 
 def test_the_index_orders_numbers_as_people_do() -> None:
     made = [
-        agent_report(agent, make_calls(agent, ["bill"]), [], now=NOW)
+        report_of(agent, make_calls(agent, ["bill"]), [], now=NOW)
         for agent in ("a10", "A9", "a9", "10", "b", "9")
     ]
     html = render_index(made)
@@ -1376,12 +1443,12 @@ def test_a_page_is_dark_where_the_reader_wants_it(browser: Browser, files: dict[
 def test_a_page_can_be_used_from_the_keyboard(browser: Browser, files: dict[str, Path]) -> None:
     browser.open(files["full"], width=400)
     stops = []
-    for _ in range(10):
+    for _ in range(11):
         browser.press("Tab")
         stops.append(browser.value("document.activeElement.textContent"))
     assert stops[0] == "Skip to the content"
     assert stops[1] == "What goes well"
-    assert stops[7:] == ["The figures of this chart"] * 3
+    assert stops[8:] == ["The figures of this chart"] * 3
     browser.press("Enter")
     assert browser.value("document.querySelectorAll('details[open]').length") == 1
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from qa_monitor.reports.agent import agent_report
 from qa_monitor.reports.figures import Mean
+from qa_monitor.reports.measuring import MEASURED, CallFigures, figures_of, goal_measure, mean_of
 from qa_monitor.reports.rendering import (
+    render_body,
     render_csv,
     render_html,
     render_index,
@@ -19,27 +21,45 @@ from qa_monitor.reports.rendering import (
 from qa_monitor.reports.values import (
     AgentReport,
     CallRow,
+    Change,
+    ChecklistGap,
     CriterionReport,
+    GoalReport,
     Line,
+    MeasureReport,
     Moment,
     NextStep,
+    Replay,
+    SharedNote,
     Strength,
     UrgentCall,
     Week,
 )
 
 __all__ = [
+    "MEASURED",
     "AgentReport",
+    "CallFigures",
     "CallRow",
+    "Change",
+    "ChecklistGap",
     "CriterionReport",
+    "GoalReport",
     "Line",
     "Mean",
+    "MeasureReport",
     "Moment",
     "NextStep",
+    "Replay",
+    "SharedNote",
     "Strength",
     "UrgentCall",
     "Week",
     "agent_report",
+    "figures_of",
+    "goal_measure",
+    "mean_of",
+    "render_body",
     "render_csv",
     "render_html",
     "render_index",

@@ -1,8 +1,8 @@
 """What is reported of one agent, and how it is chosen.
 
-``agent_report`` goes over the agent's calls once and over the team's once; of each call it keeps
-the row of the table and at most a few quotes, so that a long history costs little memory. Every
-quote is taken from the redacted dialogue.
+``agent_report`` goes over the agent's calls once; of each it keeps the row of the table and at most
+a few quotes, so that a long history costs little memory. The team comes as sums, and what lies
+before or beyond the period as figures. Every quote is taken from the redacted dialogue.
 
 How the one next step is chosen: among the criteria with enough assessed calls, the one with the
 lowest mean in which a gap was surely found; within it the lowest rung (what harms before what is
@@ -14,15 +14,26 @@ listen to a call together, because software that found nothing is no reason for 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from types import MappingProxyType
 
 from qa_monitor.calls import CallRecord, Criterion, EscalationOutcome
 from qa_monitor.errors import NotFoundError
 from qa_monitor.reports.behaviours import ACTIONS, CHECKLIST, GAPS, LISTENING_FOR, RESPONSES
+from qa_monitor.reports.corrections import corrected
 from qa_monitor.reports.figures import Tally, compare
 from qa_monitor.reports.gathering import MOST_MOMENTS, Candidate, Collected, Count, rank
-from qa_monitor.reports.one_call import CallView, points_of
+from qa_monitor.reports.measuring import (
+    CallFigures,
+    change_between,
+    checklist_gaps,
+    goal_reports,
+    measure_reports,
+    shared_notes,
+    tally_of,
+)
+from qa_monitor.reports.one_call import CallView
 from qa_monitor.reports.values import (
     CRITERIA,
     AgentReport,
@@ -30,14 +41,18 @@ from qa_monitor.reports.values import (
     Comparison,
     CriterionReport,
     Moment,
+    MomentKind,
     NextStep,
+    Replay,
     Strength,
     UrgentCall,
     Week,
 )
+from qa_monitor.store import Correction, Goal, Note, ScoreSum
 
 __all__ = ["agent_report"]
 
+_NONE: Mapping[str, Mapping[str, Correction]] = MappingProxyType({})
 _MOST_STRENGTHS = 4
 _FEWEST_COLLEAGUES = 2
 _FREQUENT = 1 / 3
@@ -48,45 +63,48 @@ _GOOD = 4.0
 def agent_report(
     agent_id: str,
     records: Iterable[CallRecord],
-    team: Iterable[CallRecord],
     *,
     now: datetime,
+    team: Iterable[ScoreSum] = (),
+    figures: Sequence[CallFigures] = (),
+    corrections: Mapping[str, Mapping[str, Correction]] = _NONE,
+    goals: Iterable[Goal] = (),
+    notes: Iterable[Note] = (),
+    since: datetime | None = None,
+    until: datetime | None = None,
     minimum_calls: int = 3,
 ) -> AgentReport:
-    """The feedback on ``agent_id`` from ``records``, against the colleagues in ``team``.
+    """The feedback on ``agent_id`` from ``records``, the calls begun in ``[since, until)``.
 
-    Calls of others in ``records``, and the agent's own and nobody's in ``team``, are passed over.
-    ``now`` is an aware time; its zone is the report's. A criterion with fewer than
-    ``minimum_calls`` assessed calls gets no trend and no verdict. Raises ``NotFoundError`` when
-    there is no call of the agent.
+    Calls of others in ``records`` are passed over. ``team`` holds the sums of all agents in the
+    same period: colleagues are the others of the agent's team, or all others where the agent has
+    none. ``figures`` are those of the agent's calls, of this period, of the one before, which is as
+    long, and since ``goals`` were set. ``corrections`` are by call id and subject. ``now``
+    is an aware time; its zone is the report's. A criterion with fewer than ``minimum_calls``
+    assessed calls gets no trend and no verdict. Raises ``NotFoundError`` when there is no call of
+    the agent.
     """
     collected = Collected()
     for record in records:
         if record.recording.agent_id == agent_id:
-            collected.add(CallView(record, now))
+            found = corrections.get(record.call_id, {})
+            collected.add(CallView(corrected(record, found), now, corrected=tuple(found)))
     if not collected.rows:
         raise NotFoundError(
             f"agent {agent_id} has no scored calls in this period. Score recordings whose "
             "metadata names the agent, or ask for a longer period."
         )
-    colleagues = {criterion: _Colleagues() for criterion in CRITERIA}
-    for record in team:
-        agent = record.recording.agent_id
-        if agent is None or agent == agent_id:
-            continue
-        for criterion in CRITERIA:
-            points = points_of(record, criterion)
-            if points is not None:
-                colleagues[criterion].add(agent, points)
-
+    colleagues = _Colleagues(agent_id, team)
+    within, before = _periods(figures, since, until, now)
     rows = tuple(sorted(collected.rows, key=_newest_first))
     times = [row.started_at for row in rows if row.started_at is not None]
     criteria = tuple(
-        _criterion_report(criterion, rows, colleagues[criterion], minimum_calls)
+        _criterion_report(criterion, rows, colleagues, before, minimum_calls)
         for criterion in CRITERIA
     )
     best = _choose(collected.good)
     next_step = _next_step(criteria, collected.gaps, best, minimum_calls)
+    weakest = _choose(collected.weak, besides=next_step.moment if next_step else None)
     return AgentReport(
         agent_id=agent_id,
         made_at=now,
@@ -102,28 +120,91 @@ def agent_report(
         strengths=_strengths(collected.habits, minimum_calls),
         next_step=next_step,
         best=best,
-        weakest=_choose(collected.weak, besides=next_step.moment if next_step else None),
+        weakest=weakest,
         urgent_calls=tuple(sorted(collected.urgent, key=_least_handled_first)),
         rows=rows,
+        since=since,
+        until=until,
+        calls_before=None if before is None else len(before),
+        replays=_replays(best, next_step, weakest),
+        checklist_gaps=checklist_gaps(within, minimum_calls=minimum_calls),
+        measures=measure_reports(within, before or (), minimum_calls=minimum_calls),
+        goals=goal_reports(goals, figures, now=now, minimum_calls=minimum_calls),
+        notes=shared_notes(notes),
+        corrected_calls=sum(bool(row.corrected) for row in rows),
+        corrected_scores=sum(len(row.corrected) for row in rows),
     )
 
 
 class _Colleagues:
-    """The scores of the others, and how many others there are."""
+    """The scores of the others of the agent's team, or of all others where there is none."""
 
-    def __init__(self) -> None:
-        self.tally = Tally()
-        self._agents: set[str] = set()
+    def __init__(self, agent_id: str, sums: Iterable[ScoreSum]) -> None:
+        sums = list(sums)
+        team = next((one.team for one in sums if one.agent_id == agent_id), None)
+        self._sums = [
+            one
+            for one in sums
+            if one.agent_id != agent_id and one.calls and (team is None or one.team == team)
+        ]
 
-    def add(self, agent: str, points: float) -> None:
-        """Count one call."""
-        self._agents.add(agent)
-        self.tally.add(points)
+    def of(self, criterion: Criterion) -> Tally | None:
+        """Their scores, ``None`` where they are of too few people to be nobody's in particular."""
+        own = [one for one in self._sums if one.criterion is criterion]
+        if len(own) < _FEWEST_COLLEAGUES:
+            return None
+        return Tally.of_sums(
+            sum(one.calls for one in own),
+            sum(one.points for one in own),
+            sum(one.squares for one in own),
+        )
 
-    @property
-    def may_be_shown(self) -> bool:
-        """Whether the mean is of enough people to be nobody's in particular."""
-        return len(self._agents) >= _FEWEST_COLLEAGUES
+
+def _periods(
+    figures: Sequence[CallFigures], since: datetime | None, until: datetime | None, now: datetime
+) -> tuple[list[CallFigures], list[CallFigures] | None]:
+    """The figures of the period, and of the one before; ``None`` where no period has a beginning.
+
+    Without a period a call needs no date.
+    """
+    end = until or now
+    within = [
+        call
+        for call in figures
+        if (since is None and until is None)
+        or (
+            call.started_at is not None
+            and (since is None or since <= call.started_at)
+            and (until is None or call.started_at < until)
+        )
+    ]
+    if since is None:
+        return within, None
+    begin = since - (end - since)
+    return within, [c for c in figures if c.started_at and begin <= c.started_at < since]
+
+
+def _replays(
+    best: Sequence[Moment], next_step: NextStep | None, weakest: Sequence[Moment]
+) -> tuple[Replay, ...]:
+    """At most three moments: one that went well, the next step's, one more to work on.
+
+    Where one is lacking, another of the best or of the weakest takes its place.
+    """
+    kinds: list[tuple[MomentKind, Sequence[Moment]]] = [
+        ("strength", best[:1]),
+        ("step", (next_step.moment,) if next_step and next_step.moment else ()),
+        ("gap", weakest),
+        ("strength", best[1:]),
+    ]
+    chosen: list[Replay] = []
+    for kind, moments in kinds:
+        for moment in moments[: 1 if kind == "gap" and len(chosen) > 1 else None]:
+            shown = [one.moment for one in chosen]
+            if len(chosen) < MOST_MOMENTS and not _overlaps(moment, shown):
+                chosen.append(Replay(kind=kind, moment=moment))
+    order = ("strength", "step", "gap")
+    return tuple(sorted(chosen, key=lambda one: order.index(one.kind)))
 
 
 def _newest_first(row: CallRow) -> tuple[bool, float, str]:
@@ -259,7 +340,11 @@ def _step_from(criterion: Criterion, found: dict[str, Count]) -> NextStep:
 
 
 def _criterion_report(
-    criterion: Criterion, rows: tuple[CallRow, ...], colleagues: _Colleagues, minimum_calls: int
+    criterion: Criterion,
+    rows: tuple[CallRow, ...],
+    colleagues: _Colleagues,
+    before: Sequence[CallFigures] | None,
+    minimum_calls: int,
 ) -> CriterionReport:
     own = Tally()
     dated: list[tuple[datetime, float]] = []
@@ -270,18 +355,24 @@ def _criterion_report(
         own.add(points)
         if row.started_at is not None:
             dated.append((row.started_at, points))
+    team = colleagues.of(criterion)
     against_team: Comparison = "too_few_calls"
     enough = max(2, minimum_calls)
-    if colleagues.may_be_shown and min(own.n, colleagues.tally.n) >= enough:
-        against_team = compare(own, colleagues.tally)
+    if team is not None and min(own.n, team.n) >= enough:
+        against_team = compare(own, team)
     dated.sort(key=lambda pair: pair[0])
+    earlier = None if before is None else tally_of(before, criterion)
     return CriterionReport(
         criterion=criterion,
         mean=own.mean(),
-        team=colleagues.tally.mean() if colleagues.may_be_shown else None,
+        team=None if team is None else team.mean(),
         against_team=against_team,
         weeks=_weeks(dated) if len(dated) >= minimum_calls else (),
         change=_change([points for _, points in dated], enough),
+        before=None if earlier is None else earlier.mean(),
+        since_before=None
+        if earlier is None
+        else change_between(own, earlier, minimum_calls=minimum_calls),
     )
 
 

@@ -20,13 +20,13 @@ _DATE_WIDTH = 44.0
 _COUNT_WIDTH = 26.0
 
 
-def scale_chart(chart_id: str, own: Mean, team: Mean | None) -> Markup:
+def scale_chart(chart_id: str, own: Mean, team: Mean | None, *, own_name: str = "Agent") -> Markup:
     """The agent's mean and interval on the scale of 1 to 5, and the team's below it.
 
     The agent is a disc on a bar, the team a diamond on a thin line, so that colour is not needed to
     tell them apart. ``chart_id`` makes the ids in it unique in its page.
     """
-    rows = [(own, "own", "Agent", 18)]
+    rows = [(own, "own", own_name, 18)]
     if team is not None:
         rows.append((team, "team", "Team", 42))
     foot = rows[-1][3] + 14

@@ -39,9 +39,14 @@ class Answered:
 
 
 class CallView:
-    """One record, asked the questions that the report asks."""
+    """One record, asked the questions that the report asks.
 
-    def __init__(self, record: CallRecord, now: datetime) -> None:
+    ``corrected`` names the subjects of which a person's word stands in it.
+    """
+
+    def __init__(
+        self, record: CallRecord, now: datetime, *, corrected: tuple[str, ...] = ()
+    ) -> None:
         self.record = record
         card = record.scorecard
         urgency = points_of(record, Criterion.URGENCY)
@@ -66,6 +71,7 @@ class CallView:
             auto_failed=card.auto_failed,
             checklist_yes=_count(card.checklist, ChecklistAnswer.YES),
             checklist_asked=_count(card.checklist, ChecklistAnswer.YES, ChecklistAnswer.NO),
+            corrected=corrected,
         )
         self._turns = record.dialogue.turns
         by_task: dict[str, list[tuple[Finding, Evidence]]] = {}

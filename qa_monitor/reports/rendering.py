@@ -6,17 +6,28 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import timedelta
 from functools import cache
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from qa_monitor.reports.charts import MOST_WEEKS, scale_chart, trend_chart
 from qa_monitor.reports.figures import Mean, Tally
-from qa_monitor.reports.values import CRITERIA, AgentReport
-from qa_monitor.reports.wording import NOT_ASSESSED, add_words, day
+from qa_monitor.reports.values import CRITERIA, AgentReport, Change, GoalReport
+from qa_monitor.reports.wording import NOT_ASSESSED, add_words, day, duration
 
-__all__ = ["render_csv", "render_html", "render_index", "render_json", "report_file_name"]
+__all__ = [
+    "Link",
+    "render_body",
+    "render_csv",
+    "render_html",
+    "render_index",
+    "render_json",
+    "report_file_name",
+]
 
 _AGAINST_TEAM = {
     "higher": "Higher than the team's",
@@ -30,14 +41,46 @@ _CHANGES = {
     "no_clear_difference": "No clear change between the earlier and the later calls.",
     "too_few_calls": "Too few calls to tell a change from chance.",
 }
+_TO_AGENT = (
+    ("The agent's talk, of the agent's", "Your talk, of yours"),
+    ("the agent answers", "you answer"),
+    ("the agent breaks in", "you break in"),
+    ("the agent ", "you "),
+)
 _FILE_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}")
 _DEVICE_NAME = re.compile(r"(index|con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 _FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠|%")
 
 
-def render_html(report: AgentReport) -> str:
-    """A page that stands alone: style and charts inside, no script, no other host."""
-    return _environment().get_template("agent.html.j2").render(report=report)
+Link = Callable[[str, float | None], str | None]
+"""The address of a call, at a second of it or from its beginning; ``None`` where there is none."""
+
+
+def render_html(report: AgentReport, *, link_base: str = "") -> str:
+    """A page that stands alone: style and charts inside, no script, nothing from another host.
+
+    Calls are links to ``link_base`` and the call id, with the second as ``?at=``, if it is given.
+    """
+
+    def link(call_id: str, at_s: float | None) -> str | None:
+        at = "" if at_s is None else f"?at={at_s:.1f}"
+        return f"{link_base}{quote(call_id, safe='')}{at}" if link_base else None
+
+    template = _environment().get_template("agent.html.j2")
+    return template.render(report=report, link=link, you=False)
+
+
+def render_body(report: AgentReport, *, link: Link, you: bool = False) -> Markup:
+    """The report as a part of another page, whose style is ``templates/style.css``.
+
+    ``link`` gives the addresses of calls; ``you`` speaks to the agent, else of the agent.
+    """
+    environment = _environment()
+    parts = ("agent_summary.html.j2", "agent_sections.html.j2")
+    return Markup("").join(
+        Markup(environment.get_template(name).render(report=report, link=link, you=you))
+        for name in parts
+    )
 
 
 def render_json(report: AgentReport) -> str:
@@ -57,7 +100,7 @@ def render_csv(report: AgentReport) -> str:
     writer.writerow(
         "agent_id call_id started_at duration_s call_type urgency escalated escalation_delay_s "
         "empathy active_listening escalation total needs_review review_reasons "
-        "demonstration_recogniser auto_failed checklist_yes checklist_asked".split()
+        "demonstration_recogniser auto_failed checklist_yes checklist_asked corrected".split()
     )
     for row in report.rows:
         writer.writerow(
@@ -79,6 +122,7 @@ def render_csv(report: AgentReport) -> str:
                 " ".join(row.auto_failed),
                 row.checklist_yes,
                 row.checklist_asked,
+                " ".join(row.corrected),
             )
         )
     return file.getvalue()
@@ -133,10 +177,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     add_words(environment)
+    environment.filters.update(amount=amount, habit=_habit, to_reader=_to_reader)
     environment.globals.update(
         against_team=_AGAINST_TEAM,
+        changed=_changed,
         changes=_CHANGES,
         file_name=report_file_name,
+        goal_says=_goal_says,
         interval=_interval,
         most_weeks=MOST_WEEKS,
         period=_period,
@@ -144,6 +191,51 @@ def _environment() -> Environment:
         trend_chart=trend_chart,
     )
     return environment
+
+
+def amount(value: float, unit: str) -> str:
+    """A value in its unit: ``points``, ``share`` (0 to 1), ``s`` or ``count``."""
+    if unit == "share":
+        return f"{value * 100:.0f} %"
+    return duration(value) if unit == "s" else f"{value:.1f}"
+
+
+def _changed(change: Change | None, unit: str) -> str:
+    """What has changed from the period before, in words."""
+    if change is None:
+        return "Too few calls to compare with the period before"
+    if change.says == "no_clear_difference":
+        return "No clear change from the period before"
+    low, high = sorted((abs(change.low), abs(change.high)))
+    by, least, most = (amount(end, unit) for end in (abs(change.value), low, high))
+    if unit == "share":
+        by = f"{by} points"
+    return f"{'Up' if change.value > 0 else 'Down'} by {by} (95 % interval {least} to {most})"
+
+
+def _goal_says(goal: GoalReport) -> str:
+    """How far a goal has come, in words."""
+    if goal.state != "open":
+        return "Met." if goal.state == "met" else "Dropped."
+    if goal.is_reached is None:
+        return "Too few calls since to tell."
+    return "Reached so far." if goal.is_reached else "Not reached yet."
+
+
+def _habit(says: str, you: bool) -> str:
+    """A habit as the beginning of a sentence: "Asks on ...", to the agent "You ask on ..."."""
+    if not you:
+        return says[0].upper() + says[1:]
+    verb, _, rest = says.partition(" ")
+    return f"You {'have' if verb == 'has' else verb.removesuffix('s')} {rest}"
+
+
+def _to_reader(says: str, you: bool) -> str:
+    """What is said of the agent, said to the agent where ``you`` is asked for."""
+    if you:
+        for of_agent, to_agent in _TO_AGENT:
+            says = says.replace(of_agent, to_agent)
+    return says
 
 
 def _cell(value: object) -> str:
@@ -162,10 +254,17 @@ def _interval(mean: Mean) -> str:
 
 
 def _period(report: AgentReport) -> str:
-    if report.first_call_at is None or report.last_call_at is None:
+    """The period that was asked for; where it is open, the calls' own."""
+    begin, end = report.first_call_at, report.last_call_at
+    zone = report.made_at.tzinfo
+    if report.since is not None:
+        begin = report.since.astimezone(zone)
+    if report.until is not None:
+        end = (report.until - timedelta(microseconds=1)).astimezone(zone)
+    if begin is None or end is None:
         return "dates unknown"
-    first, last = day(report.first_call_at), day(report.last_call_at)
-    if report.first_call_at.year == report.last_call_at.year and first != last:
+    first, last = day(begin), day(end)
+    if begin.year == end.year and first != last:
         first = first.rpartition(" ")[0]
     return first if first == last else f"{first} – {last}"
 

@@ -7,17 +7,24 @@ from datetime import date, datetime
 from typing import Literal
 
 from qa_monitor.calls import CallType, Criterion, EscalationOutcome, Role
-from qa_monitor.reports.figures import Mean
+from qa_monitor.reports.figures import Comparison, Mean
 
 __all__ = [
     "CRITERIA",
     "AgentReport",
     "CallRow",
+    "Change",
+    "ChecklistGap",
     "Comparison",
     "CriterionReport",
+    "GoalReport",
     "Line",
+    "MeasureReport",
     "Moment",
+    "MomentKind",
     "NextStep",
+    "Replay",
+    "SharedNote",
     "Strength",
     "UrgentCall",
     "Week",
@@ -26,7 +33,15 @@ __all__ = [
 CRITERIA = (Criterion.EMPATHY, Criterion.ACTIVE_LISTENING, Criterion.ESCALATION)
 """The criteria that judge the agent; urgency is the caller's."""
 
-Comparison = Literal["higher", "lower", "no_clear_difference", "too_few_calls"]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """By how much a mean is above that of the period before, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    says: Comparison
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +86,8 @@ class CriterionReport:
     ``mean`` is ``None`` where no call could be assessed. ``team`` is the mean of the colleagues'
     calls, ``None`` where fewer than two colleagues have any, so that it never gives away one
     colleague's. ``weeks`` is empty where there are too few calls for a trend; ``change`` compares
-    the later half of the calls with the earlier.
+    the later half of the calls with the earlier. ``before`` is the mean of the period before, and
+    ``since_before`` the change from it, ``None`` where there is no such period or too few calls.
     """
 
     criterion: Criterion
@@ -80,6 +96,8 @@ class CriterionReport:
     against_team: Comparison
     weeks: tuple[Week, ...]
     change: Comparison
+    before: Mean | None = None
+    since_before: Change | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +132,8 @@ class CallRow:
     """One call in the table; ``None`` is not assessed, never zero.
 
     ``auto_failed`` names what fails the call by the rubric. Of its checklist ``checklist_asked``
-    items were answered yes or no, ``checklist_yes`` of them yes.
+    items were answered yes or no, ``checklist_yes`` of them yes. ``corrected`` are the subjects
+    (``Judgement.subject``) of which a person's word stands here; ``total`` is the machine's.
     """
 
     call_id: str
@@ -134,6 +153,7 @@ class CallRow:
     auto_failed: tuple[str, ...] = ()
     checklist_yes: int = 0
     checklist_asked: int = 0
+    corrected: tuple[str, ...] = ()
 
     @property
     def is_demonstration(self) -> bool:
@@ -159,8 +179,90 @@ class UrgentCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChecklistGap:
+    """An item of the checklist that was answered no in ``missed`` of ``share.n`` calls.
+
+    ``asks`` is its question to the agent; ``share`` is that of no, with Wilson's interval.
+    """
+
+    item: str
+    asks: str
+    missed: int
+    share: Mean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureReport:
+    """A measure over the calls of which it is known.
+
+    ``unit`` is ``share`` (0 to 1), ``s`` or ``count``, each of one call; ``estimated`` calls told
+    it by what was heard only. ``before`` and ``change`` are of the period before, ``None`` where
+    there is none, or too few calls.
+    """
+
+    code: str
+    title: str
+    says: str
+    unit: str
+    mean: Mean
+    estimated: int
+    before: Mean | None
+    change: Change | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoalReport:
+    """A goal and how far it has come.
+
+    ``target``, ``baseline`` (over ``baseline_n`` calls, when it was set) and ``since`` (the calls
+    since then) are in ``unit``: ``points``, ``share``, ``s`` or ``count``. ``is_reached`` is
+    ``None`` with too few calls since.
+    """
+
+    goal_id: int
+    title: str
+    unit: str
+    wording: str = field(repr=False)
+    target: float
+    is_at_least: bool
+    baseline: float | None
+    baseline_n: int
+    since: Mean | None
+    is_reached: bool | None
+    set_at: datetime
+    due_on: date | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedNote:
+    """A note of the coach that the agent sees; ``at_s`` seconds into call ``call_id``."""
+
+    written_at: datetime
+    text: str = field(repr=False)
+    call_id: str | None
+    at_s: float | None
+
+
+MomentKind = Literal["strength", "step", "gap"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """A moment to replay together: what went well, the next step, or another thing to work on."""
+
+    kind: MomentKind
+    moment: Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentReport:
     """Feedback on one agent. Quotes are redacted, and still to be kept as PHI is kept.
+
+    The calls began in ``[since, until)``; the period before is as long and ends at ``since``, and
+    is ``None`` where there is no beginning. ``replays`` are the moments to replay, at most three,
+    chosen from ``best``, the next step's and ``weakest``. People's corrections stand in place of
+    the machine's: ``corrected_scores`` of them in ``corrected_calls`` calls.
 
     ``calls`` counts all, ``assessed`` those with at least one criterion scored, ``flagged`` those
     that a person should review, ``demonstration`` those heard by the demonstration recogniser,
@@ -184,3 +286,13 @@ class AgentReport:
     weakest: tuple[Moment, ...]
     urgent_calls: tuple[UrgentCall, ...]
     rows: tuple[CallRow, ...]
+    since: datetime | None = None
+    until: datetime | None = None
+    calls_before: int | None = None
+    replays: tuple[Replay, ...] = ()
+    checklist_gaps: tuple[ChecklistGap, ...] = ()
+    measures: tuple[MeasureReport, ...] = ()
+    goals: tuple[GoalReport, ...] = ()
+    notes: tuple[SharedNote, ...] = ()
+    corrected_calls: int = 0
+    corrected_scores: int = 0

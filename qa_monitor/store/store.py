@@ -39,6 +39,7 @@ from qa_monitor.store.history import history_of
 from qa_monitor.store.keeping import Keeping, clear_call
 from qa_monitor.store.people import People
 from qa_monitor.store.queueing import Queueing
+from qa_monitor.store.ratings import Ratings
 from qa_monitor.store.reporting import Reporting
 from qa_monitor.store.reviews import HistoryEntry, Reviews
 from qa_monitor.store.rows import (
@@ -180,6 +181,11 @@ class Store:
     def queueing(self) -> Queueing:
         """What is to be reviewed, who has it, and what was read blind."""
         return Queueing(self._database)
+
+    @cached_property
+    def ratings(self) -> Ratings:
+        """What reviewers found beside what the machine found."""
+        return Ratings(self._database)
 
     @cached_property
     def reporting(self) -> Reporting:
