@@ -45,6 +45,7 @@ __all__ = [
     "QueueRetention",
     "RedactionSettings",
     "ReportSettings",
+    "ReviewSettings",
     "RetentionSettings",
     "ScoringSettings",
     "SourceSettings",

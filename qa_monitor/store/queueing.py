@@ -258,8 +258,8 @@ class Queueing:
             known = tasks[candidate.call_id]
             wanted = decide(candidate) if candidate.began_at >= since else ()
             for task in wanted:
-                row = known.get(task.purpose.value)
-                if row is None:
+                before = known.get(task.purpose.value)
+                if before is None:
                     new.append(
                         {
                             **_wanted_columns(task),
@@ -271,7 +271,7 @@ class Queueing:
                         }
                     )
                 else:
-                    self._want_again(connection, row, task, now)
+                    self._want_again(connection, before, task, now)
             asked = {task.purpose.value for task in wanted}
             for purpose, stored in known.items():
                 if purpose not in asked and stored.state == TaskState.OPEN.value:
