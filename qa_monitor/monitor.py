@@ -624,6 +624,32 @@ class Monitor:
             written.append(write_private(folder / "index.html", render_index(listed)))
         return tuple(written)
 
+    # --- deleting --------------------------------------------------------------------------------
+
+    @cached_property
+    def keeper(self) -> Keeper:
+        """Deletes calls, and what is older than it is to be kept (see ``retention``)."""
+        from qa_monitor.retention import Keeper, KeepingTimes, QueueTimes
+
+        settings, web = self.config.retention, self.config.web
+        return Keeper(
+            self.store,
+            self.config.data.folder,
+            secret=lambda: load_caller_secret(self._make_folder()),
+            times=KeepingTimes(
+                call_days=settings.call_days,
+                audio_days=settings.audio_days,
+                failure_days=settings.failure_days,
+                access_log_days=settings.access_log_days,
+                queues={
+                    queue: QueueTimes(call_days=own.call_days, audio_days=own.audio_days)
+                    for queue, own in settings.queues.items()
+                },
+                session_idle=timedelta(minutes=web.session_idle_min),
+                session_absolute=timedelta(hours=web.session_hours),
+            ),
+        )
+
     # --- single stages ---------------------------------------------------------------------------
 
     def redact_text(
