@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from qa_monitor.redaction.settings import RecognizerSettings
     from qa_monitor.reports import AgentReport
     from qa_monitor.rescoring import Rescored
+    from qa_monitor.reviewing import QueuePolicy
     from qa_monitor.retention import Keeper
     from qa_monitor.scoring import Scorer
     from qa_monitor.store import (
@@ -491,6 +492,28 @@ class Monitor:
     @property
     def _repeat_window(self) -> timedelta:
         return timedelta(days=self.config.scoring.repeat_days)
+
+    # --- what people review ----------------------------------------------------------------------
+
+    @cached_property
+    def queue_policy(self) -> QueuePolicy:
+        """Which calls are to be reviewed, as configured."""
+        from qa_monitor.reviewing import QueuePolicy
+
+        settings = self.config.review
+        return QueuePolicy(
+            key=load_caller_secret(self._make_folder()),
+            random_share=settings.random_share,
+            double_share=settings.double_share,
+            days_back=settings.days_back,
+            per_agent_floor=settings.per_agent_floor,
+        )
+
+    def refresh_queue(self) -> int:
+        """Bring the review queue up to date; how many calls had changed."""
+        from qa_monitor.reviewing import refresh_queue
+
+        return refresh_queue(self.store, self.queue_policy, now=datetime.now(UTC))
 
     # --- feedback out ----------------------------------------------------------------------------
 

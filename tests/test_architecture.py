@@ -63,6 +63,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "retention": {"errors", "intake", "reports", "store"},
     "rescoring": {"alerts", "calls", "errors", "scoring", "store", "verification"},
+    "reviewing": {"calls", "errors", "scoring", "store"},
     "monitor": {
         *STAGES,
         "alerts",
@@ -75,6 +76,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "reports",
         "rescoring",
         "retention",
+        "reviewing",
         "store",
         "verification",
         "waveforms",
