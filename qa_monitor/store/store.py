@@ -76,6 +76,7 @@ from qa_monitor.store.tables import (
     transcripts,
 )
 from qa_monitor.store.tasks import note_change
+from qa_monitor.store.team import Team, note_figures
 from qa_monitor.store.values import (
     AlertEvent,
     AlertState,
@@ -151,6 +152,11 @@ class Store:
     def arrivals(self) -> Arrivals:
         """What watched folders brought, and how quickly it was told."""
         return Arrivals(self._database)
+
+    @cached_property
+    def team(self) -> Team:
+        """Sums over many calls, for those who run a centre."""
+        return Team(self._database)
 
     @cached_property
     def browsing(self) -> Browsing:
@@ -342,6 +348,7 @@ class Store:
             update(calls).where(calls.c.call_id == record.call_id).values(latest_run_id=run_id)
         )
         note_run(connection, record)
+        note_figures(connection, record.call_id)
         note_change(connection, record.call_id)
         return run_id
 
@@ -405,6 +412,7 @@ class Store:
                 for alert in alerts:
                     self._keep_alert(connection, alert, run_id, channels, now)
                 note_call(connection, card.call_id)
+                note_figures(connection, card.call_id)
                 note_change(connection, card.call_id)
             return True
 
@@ -554,6 +562,7 @@ class Store:
             def work(connection: Connection) -> None:
                 connection.execute(update(calls).where(own).values(corrected))
                 note_call(connection, call_id)
+                note_figures(connection, call_id)
 
             self._write(work, call_id)
 

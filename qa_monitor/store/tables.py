@@ -61,7 +61,7 @@ __all__ = [
     "transcripts",
 ]
 
-HEAD_REVISION = "0010"
+HEAD_REVISION = "0011"
 """The newest migration; known here so that opening a current database need not load Alembic."""
 
 

@@ -1,0 +1,646 @@
+"""What the team page counts: sums over many calls, made in the database.
+
+``call_figures`` holds what sums need of a call and no other table has ready: handle time, the
+answers of its checklist, whether a follow-up was promised, and whose contact it was. One narrow
+row a call; ``note_figures`` keeps it true in the transactions that change it. What lists are
+filtered by is counted from ``call_index``, so that a figure and the list behind it agree.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Table,
+    Text,
+    and_,
+    case,
+    false,
+    func,
+    or_,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from qa_monitor.calls import CallType, ChecklistAnswer, Direction, EscalationOutcome
+from qa_monitor.store.browsing import call_index
+from qa_monitor.store.people import Scope
+from qa_monitor.store.reporting import latest_words
+from qa_monitor.store.reviews import OUTCOME, checklist_subject
+from qa_monitor.store.tables import calls, metadata, runs, scorecards, transcripts
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Connection, Subquery
+
+    from qa_monitor.store.database import Database
+
+__all__ = [
+    "CallCounts",
+    "ChecklistCount",
+    "ContactCounts",
+    "HandleTime",
+    "Promise",
+    "PromiseState",
+    "PromisedCall",
+    "Team",
+    "TeamCounts",
+    "figures_of",
+    "note_figures",
+]
+
+_PROMISES = {("checklist", "follow_up"), ("escalation_action", "timed_callback")}
+"""Findings that say that somebody will get back to the caller."""
+
+_SHOWN_PROMISES = 20
+_DAY_S = 86400.0
+_CHECKLIST = checklist_subject("")
+
+
+# --- what is told --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandleTime:
+    """Handle times of calls of one type (``None``: unsure), in seconds.
+
+    ``bases`` counts the calls by what their handle time rests on (see ``calls.Measure``).
+    """
+
+    call_type: CallType | None
+    seconds: tuple[float, ...]
+    bases: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallCounts:
+    """Scored calls that began in a period, counted as the machine's cards in use have them.
+
+    ``outcomes`` are of calls by urgency (0 to 3, ``None``: unsure) and outcome of the escalation;
+    of ``corrected_outcomes`` calls a person found another outcome.
+    """
+
+    calls: int
+    agents: int
+    by_hour: Mapping[datetime, int]
+    by_type: Mapping[CallType | None, int]
+    outcomes: Mapping[tuple[int | None, EscalationOutcome | None], int]
+    corrected_outcomes: int
+    abstained: int
+    for_review: int
+    reviewed: int
+    auto_failed: int
+    outbound: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactCounts:
+    """Contacts of callers that are known: interactions that the centre did not place.
+
+    ``repeated`` had another contact by the same caller in the days before. The others are first
+    contacts: ``settled`` ones, by the call record or because the caller did not phone again,
+    ``unsettled`` ones, and ``open`` ones, of which it cannot be told yet. Of ``by_record`` of the
+    settled and unsettled the call record told.
+    """
+
+    contacts: int
+    repeated: int
+    settled: int
+    unsettled: int
+    open: int
+    by_record: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChecklistCount:
+    """How often one item of the checklists was answered yes, no and unsure, corrected by people."""
+
+    item: str
+    yes: int
+    no: int
+    unsure: int
+
+
+class PromiseState(StrEnum):
+    """What other calls tell of a promised follow-up; that nothing is seen is no proof."""
+
+    CALLED_BACK = "called_back"
+    """The centre called the same number within the days."""
+    PHONED_AGAIN = "phoned_again"
+    """The caller phoned again first."""
+    NOT_SEEN = "not_seen"
+    OPEN = "open"
+    """The days are not over."""
+    CALLER_UNKNOWN = "caller_unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """How many promised follow-ups came to what."""
+
+    state: PromiseState
+    calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromisedCall:
+    """A call in which a follow-up was promised; ``seen_after_s`` until what was seen, if any."""
+
+    call_id: str
+    started_at: datetime
+    call_type: CallType | None
+    state: PromiseState
+    seen_after_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamCounts:
+    """All counts of one period."""
+
+    calls: CallCounts
+    handle_times: tuple[HandleTime, ...]
+    contacts: ContactCounts
+    checklist: tuple[ChecklistCount, ...]
+    promises: tuple[Promise, ...]
+
+
+# --- the table -----------------------------------------------------------------------------------
+
+call_figures = Table(
+    "call_figures",
+    metadata,
+    Column(
+        "call_id",
+        ForeignKey("calls.call_id", ondelete="CASCADE"),
+        primary_key=True,
+        nullable=False,
+    ),
+    Column("agent_id", Text),
+    # Seconds since 1970, so that every database can take one from the other.
+    Column("began_s", Double, index=True),
+    Column("is_outbound", Boolean, nullable=False),
+    Column("caller_key", Text),
+    # The interaction of its legs, else the call itself.
+    Column("contact", Text, nullable=False),
+    Column("resolved", Boolean),
+    Column("call_type", Text),
+    Column("handle_s", Double),
+    Column("handle_basis", Text),
+    Column("is_promised", Boolean, nullable=False),
+    # "greeting:yes identity:no": calls of the same answers are grouped by the database.
+    Column("checklist", Text, nullable=False),
+    Index(None, "caller_key", "contact", "began_s"),
+)
+
+
+def note_figures(connection: Connection, call_id: str) -> None:
+    """Bring the figures of a call up to date, in the transaction that changed it."""
+    row = connection.execute(
+        select(
+            calls.c.call_id,
+            calls.c.agent_id,
+            calls.c.started_at,
+            calls.c.direction,
+            calls.c.caller_key,
+            calls.c.interaction_id,
+            calls.c.resolved,
+            calls.c.hold_s,
+            calls.c.after_call_s,
+            scorecards.c.call_type,
+            runs.c.metrics,
+            scorecards.c.checklist,
+            transcripts.c.findings,
+        )
+        .join(runs, runs.c.run_id == calls.c.latest_run_id)
+        .join(scorecards, scorecards.c.card_id == runs.c.card_id)
+        .join(transcripts, transcripts.c.run_id == runs.c.run_id)
+        .where(calls.c.call_id == call_id)
+    ).one()
+    values = figures_of(row)
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(
+        make(call_figures)
+        .values(**values)
+        .on_conflict_do_update(
+            index_elements=[call_figures.c.call_id],
+            set_={name: value for name, value in values.items() if name != "call_id"},
+        )
+    )
+
+
+def figures_of(row: Any) -> dict[str, Any]:
+    """The columns of ``call_figures``, of a row with its call, run, card and findings."""
+    handle_s, basis = _handle_time(json.loads(row.metrics), row.hold_s, row.after_call_s)
+    findings = json.loads(row.findings)
+    return {
+        "call_id": row.call_id,
+        "agent_id": row.agent_id,
+        "began_s": None if row.started_at is None else row.started_at.timestamp(),
+        "is_outbound": row.direction == Direction.OUTBOUND.value,
+        "caller_key": row.caller_key,
+        "contact": row.interaction_id or row.call_id,
+        "resolved": row.resolved,
+        "call_type": row.call_type,
+        "handle_s": handle_s,
+        "handle_basis": basis,
+        "is_promised": any((one["task"], one["label"]) in _PROMISES for one in findings),
+        "checklist": " ".join(
+            f"{item['item']}:{item['answer']}" for item in json.loads(row.checklist)
+        ),
+    }
+
+
+def _handle_time(
+    metrics: Mapping[str, float], hold_s: float | None, after_call_s: float | None
+) -> tuple[float | None, str | None]:
+    """Handle time and its basis, as ``scoring.metrics`` tells them of one call."""
+    heard_hold_s = metrics.get("hold_estimated_s")
+    held_s = heard_hold_s if hold_s is None else hold_s
+    if "talk_span_s" not in metrics or held_s is None:
+        return None, None
+    talk_s = metrics["talk_span_s"] - metrics.get("queue_s", 0.0) - (heard_hold_s or 0.0)
+    basis = [
+        *["estimated"] * (hold_s is None),
+        *["without_after_call"] * (after_call_s is None),
+    ]
+    return max(0.0, talk_s) + held_s + (after_call_s or 0.0), "_".join(basis) or "call_record"
+
+
+# --- the counts ----------------------------------------------------------------------------------
+
+
+class Team:
+    """``Store.team``; each method is one transaction, and raises ``StoreError``."""
+
+    def __init__(self, database: Database) -> None:
+        self._read = database.read
+
+    def counts(
+        self,
+        scope: Scope,
+        periods: Sequence[tuple[datetime, datetime]],
+        *,
+        within: timedelta,
+        now: datetime,
+    ) -> tuple[TeamCounts, ...]:
+        """The counts of calls in ``scope`` that began in each of ``periods``, ``[since, until)``.
+
+        A contact by the same caller ``within`` the days before is a repeat one. Of undated calls
+        nothing is counted.
+        """
+        return self._read(
+            lambda c: tuple(
+                TeamCounts(
+                    calls=_call_counts(c, scope, since, until),
+                    handle_times=_handle_times(c, scope, since, until),
+                    contacts=_contacts(c, scope, since, until, within=within, now=now),
+                    checklist=_checklist(c, scope, since, until),
+                    promises=_promises(c, scope, since, until, within=within, now=now),
+                )
+                for since, until in periods
+            )
+        )
+
+    def promised(
+        self, scope: Scope, since: datetime, until: datetime, *, within: timedelta, now: datetime
+    ) -> tuple[PromisedCall, ...]:
+        """The newest promised follow-ups of which no call back was seen, up to 20 calls."""
+
+        def work(connection: Connection) -> tuple[PromisedCall, ...]:
+            promised = _promised(connection, scope, since, until, within=within, now=now)
+            wanted = (PromiseState.PHONED_AGAIN.value, PromiseState.NOT_SEEN.value)
+            rows = connection.execute(
+                select(promised)
+                .where(promised.c.state.in_(wanted))
+                .order_by(promised.c.began_s.desc(), promised.c.call_id)
+                .limit(_SHOWN_PROMISES)
+            )
+            return tuple(
+                PromisedCall(
+                    call_id=row.call_id,
+                    started_at=datetime.fromtimestamp(row.began_s, UTC),
+                    call_type=CallType(row.call_type) if row.call_type else None,
+                    state=PromiseState(row.state),
+                    seen_after_s=row.seen_after_s,
+                )
+                for row in rows
+            )
+
+        return self._read(work)
+
+
+def _indexed(scope: Scope, since: datetime, until: datetime) -> ColumnElement[bool]:
+    return and_(
+        call_index.c.started_at >= since,
+        call_index.c.started_at < until,
+        scope.condition(call_index.c.agent_id),
+    )
+
+
+def _figured(scope: Scope, since: datetime, until: datetime) -> ColumnElement[bool]:
+    return and_(
+        call_figures.c.began_s >= since.timestamp(),
+        call_figures.c.began_s < until.timestamp(),
+        scope.condition(call_figures.c.agent_id),
+    )
+
+
+def _call_counts(
+    connection: Connection, scope: Scope, since: datetime, until: datetime
+) -> CallCounts:
+    chosen = _indexed(scope, since, until)
+    index = call_index.c
+    is_sqlite = connection.dialect.name == "sqlite"
+    hour: ColumnElement[str] = (
+        func.strftime("%Y-%m-%d %H", index.started_at)
+        if is_sqlite
+        else func.to_char(func.timezone("UTC", index.started_at), "YYYY-MM-DD HH24")
+    )
+
+    def total(which: ColumnElement[bool]) -> ColumnElement[int]:
+        return func.sum(case((which, 1), else_=0))
+
+    sums = connection.execute(
+        select(
+            func.count().label("calls"),
+            func.count(index.agent_id.distinct()).label("agents"),
+            total(index.is_abstained).label("abstained"),
+            total(index.needs_review).label("for_review"),
+            total(index.reviewed_at.is_not(None)).label("reviewed"),
+            total(index.is_auto_failed).label("auto_failed"),
+            total(index.direction == Direction.OUTBOUND.value).label("outbound"),
+        ).where(chosen)
+    ).one()
+    by_hour = select(hour.label("hour"), func.count()).where(chosen).group_by(hour)
+    kinds = connection.execute(
+        select(index.call_type, index.urgency, index.escalated, func.count().label("calls"))
+        .where(chosen)
+        .group_by(index.call_type, index.urgency, index.escalated)
+    ).all()
+    by_type: Counter[CallType | None] = Counter()
+    outcomes: Counter[tuple[int | None, EscalationOutcome | None]] = Counter()
+    for row in kinds:
+        by_type[CallType(row.call_type) if row.call_type else None] += row.calls
+        escalated = EscalationOutcome(row.escalated) if row.escalated else None
+        outcomes[row.urgency, escalated] += row.calls
+    words = latest_words()
+    corrected = connection.scalar(
+        select(func.count())
+        .select_from(words)
+        .join(runs, runs.c.run_id == words.c.run_id)
+        .join(calls, calls.c.latest_run_id == runs.c.run_id)
+        .join(call_index, index.call_id == calls.c.call_id)
+        .where(words.c.subject == OUTCOME, words.c.is_correction, chosen)
+    )
+    return CallCounts(
+        calls=sums.calls,
+        agents=sums.agents,
+        by_hour={
+            datetime.strptime(row[0], "%Y-%m-%d %H").replace(tzinfo=UTC): row[1]
+            for row in connection.execute(by_hour)
+        },
+        by_type=by_type,
+        outcomes=outcomes,
+        corrected_outcomes=corrected or 0,
+        abstained=sums.abstained or 0,
+        for_review=sums.for_review or 0,
+        reviewed=sums.reviewed or 0,
+        auto_failed=sums.auto_failed or 0,
+        outbound=sums.outbound or 0,
+    )
+
+
+def _handle_times(
+    connection: Connection, scope: Scope, since: datetime, until: datetime
+) -> tuple[HandleTime, ...]:
+    figures = call_figures.c
+    seconds: dict[str | None, list[float]] = {}
+    bases: dict[str | None, Counter[str]] = {}
+    for call_type, handle_s, basis in connection.execute(
+        select(figures.call_type, figures.handle_s, figures.handle_basis).where(
+            _figured(scope, since, until), figures.handle_s.is_not(None)
+        )
+    ):
+        seconds.setdefault(call_type, []).append(handle_s)
+        bases.setdefault(call_type, Counter())[basis] += 1
+    return tuple(
+        HandleTime(
+            call_type=CallType(call_type) if call_type else None,
+            seconds=tuple(sorted(found)),
+            bases=bases[call_type],
+        )
+        for call_type, found in sorted(seconds.items(), key=lambda pair: -len(pair[1]))
+    )
+
+
+# --- contacts ------------------------------------------------------------------------------------
+
+
+def _contacts(
+    connection: Connection,
+    scope: Scope,
+    since: datetime,
+    until: datetime,
+    *,
+    within: timedelta,
+    now: datetime,
+) -> ContactCounts:
+    """Repeat contacts and first-contact resolution, as ``contacts`` tells them of one call."""
+    figures, within_s = call_figures.c, within.total_seconds()
+    each = (
+        select(
+            figures.caller_key,
+            func.min(figures.began_s).label("began_s"),
+            # What any leg of the contact says; that it was settled before that it was not.
+            func.max(case((figures.resolved, 1), (figures.resolved.is_(False), 0))).label("said"),
+            func.max(case((scope.condition(figures.agent_id), 1), else_=0)).label("is_chosen"),
+        )
+        .where(
+            figures.caller_key.is_not(None),
+            figures.is_outbound.is_(False),
+            figures.began_s >= since.timestamp() - within_s - _DAY_S,
+            figures.began_s < until.timestamp() + within_s + _DAY_S,
+        )
+        .group_by(figures.caller_key, figures.contact)
+        .subquery()
+    )
+
+    def beside(value: Any) -> ColumnElement[float | None]:
+        moved: ColumnElement[float | None] = value.over(
+            partition_by=each.c.caller_key, order_by=each.c.began_s
+        )
+        return moved
+
+    placed = select(
+        each.c.began_s,
+        each.c.said,
+        each.c.is_chosen,
+        (each.c.began_s - beside(func.lag(each.c.began_s))).label("since_last_s"),
+        (beside(func.lead(each.c.began_s)) - each.c.began_s).label("until_next_s"),
+    ).subquery()
+    closed_until = min(now.timestamp(), _newest(connection) or now.timestamp()) - within_s
+    is_repeat = func.coalesce(placed.c.since_last_s <= within_s, false())
+    is_again = func.coalesce(placed.c.until_next_s <= within_s, false())
+    state = case(
+        (is_repeat, "repeated"),
+        (placed.c.said == 1, "settled_by_record"),
+        (placed.c.said == 0, "unsettled_by_record"),
+        (is_again, "unsettled"),
+        (placed.c.began_s <= closed_until, "settled"),
+        else_="open",
+    )
+    found: dict[str, int] = dict(
+        connection.execute(
+            select(state.label("state"), func.count())
+            .where(
+                placed.c.is_chosen == 1,
+                placed.c.began_s >= since.timestamp(),
+                placed.c.began_s < until.timestamp(),
+            )
+            .group_by(state)
+        ).all()
+    )
+    by_record = found.get("settled_by_record", 0), found.get("unsettled_by_record", 0)
+    return ContactCounts(
+        contacts=sum(found.values()),
+        repeated=found.get("repeated", 0),
+        settled=found.get("settled", 0) + by_record[0],
+        unsettled=found.get("unsettled", 0) + by_record[1],
+        open=found.get("open", 0),
+        by_record=sum(by_record),
+    )
+
+
+def _newest(connection: Connection) -> float | None:
+    """When the newest call began: what came in after it is not known."""
+    newest: float | None = connection.scalar(select(func.max(call_figures.c.began_s)))
+    return newest
+
+
+# --- promises ------------------------------------------------------------------------------------
+
+
+def _promised(
+    connection: Connection,
+    scope: Scope,
+    since: datetime,
+    until: datetime,
+    *,
+    within: timedelta,
+    now: datetime,
+) -> Subquery:
+    """The calls in which a follow-up was promised, each with what other calls tell of it."""
+    figures, within_s = call_figures.c, within.total_seconds()
+    other = call_figures.alias("other")
+
+    def first(*which: ColumnElement[bool]) -> ColumnElement[float | None]:
+        return (
+            select(func.min(other.c.began_s))
+            .where(
+                other.c.caller_key == figures.caller_key,
+                other.c.began_s > figures.began_s,
+                other.c.began_s <= figures.began_s + within_s,
+                *which,
+            )
+            .correlate(call_figures)
+            .scalar_subquery()
+        )
+
+    times = (
+        select(
+            figures.call_id,
+            figures.began_s,
+            figures.call_type,
+            figures.caller_key,
+            first(other.c.is_outbound).label("called_at"),
+            first(other.c.is_outbound.is_(False), other.c.contact != figures.contact).label(
+                "phoned_at"
+            ),
+        )
+        .where(_figured(scope, since, until), figures.is_promised)
+        .subquery()
+    )
+    closed_until = min(now.timestamp(), _newest(connection) or now.timestamp()) - within_s
+    is_called = and_(
+        times.c.called_at.is_not(None),
+        or_(times.c.phoned_at.is_(None), times.c.called_at <= times.c.phoned_at),
+    )
+    state = case(
+        (times.c.caller_key.is_(None), PromiseState.CALLER_UNKNOWN.value),
+        (is_called, PromiseState.CALLED_BACK.value),
+        (times.c.phoned_at.is_not(None), PromiseState.PHONED_AGAIN.value),
+        (times.c.began_s > closed_until, PromiseState.OPEN.value),
+        else_=PromiseState.NOT_SEEN.value,
+    )
+    seen_at = case((is_called, times.c.called_at), else_=times.c.phoned_at)
+    return select(
+        times.c.call_id,
+        times.c.began_s,
+        times.c.call_type,
+        state.label("state"),
+        (seen_at - times.c.began_s).label("seen_after_s"),
+    ).subquery()
+
+
+def _promises(
+    connection: Connection,
+    scope: Scope,
+    since: datetime,
+    until: datetime,
+    *,
+    within: timedelta,
+    now: datetime,
+) -> tuple[Promise, ...]:
+    promised = _promised(connection, scope, since, until, within=within, now=now)
+    found: dict[str, int] = dict(
+        connection.execute(select(promised.c.state, func.count()).group_by(promised.c.state)).all()
+    )
+    return tuple(Promise(state=state, calls=found.get(state.value, 0)) for state in PromiseState)
+
+
+# --- checklists ----------------------------------------------------------------------------------
+
+
+def _checklist(
+    connection: Connection, scope: Scope, since: datetime, until: datetime
+) -> tuple[ChecklistCount, ...]:
+    figures = call_figures.c
+    chosen = _figured(scope, since, until)
+    answers: Counter[tuple[str, str]] = Counter()
+    for line, count in connection.execute(
+        select(figures.checklist, func.count()).where(chosen).group_by(figures.checklist)
+    ):
+        for answer in line.split():
+            item, _, said = answer.partition(":")
+            answers[item, said] += count
+    words = latest_words()
+    for subject, line, answer in connection.execute(
+        select(words.c.subject, figures.checklist, words.c.answer)
+        .join(calls, calls.c.latest_run_id == words.c.run_id)
+        .join(call_figures, figures.call_id == calls.c.call_id)
+        .where(words.c.is_correction, words.c.subject.startswith(_CHECKLIST), chosen)
+    ):
+        item = subject.removeprefix(_CHECKLIST)
+        before = dict(each.split(":", 1) for each in line.split()).get(item)
+        if before is not None:
+            answers[item, before] -= 1
+            answers[item, answer] += 1
+    return tuple(
+        ChecklistCount(
+            item=item,
+            yes=answers[item, ChecklistAnswer.YES.value],
+            no=answers[item, ChecklistAnswer.NO.value],
+            unsure=answers[item, ChecklistAnswer.UNSURE.value],
+        )
+        for item in sorted({item for item, _ in answers})
+    )
