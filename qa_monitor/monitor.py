@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -18,13 +18,20 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 from zoneinfo import ZoneInfo
 
+from qa_monitor.calls import Severity
 from qa_monitor.config import Config, find_config, load_config
-from qa_monitor.errors import NotFoundError, QAMonitorError, StoreError, UsageError
+from qa_monitor.errors import (
+    ConfigError,
+    NotFoundError,
+    QAMonitorError,
+    StoreError,
+    UsageError,
+)
 from qa_monitor.intake import load_caller_secret, take_in
 from qa_monitor.store import open_store
 
 if TYPE_CHECKING:
-    from qa_monitor.alerts import Channel, DeliveryReport, Policy
+    from qa_monitor.alerts import Channel, Courier, DeliveryReport, MailServer, Policy, Quiet
     from qa_monitor.calls import (
         CallRecord,
         Contacts,
@@ -43,11 +50,12 @@ if TYPE_CHECKING:
     from qa_monitor.redaction.settings import RecognizerSettings
     from qa_monitor.reports import AgentReport
     from qa_monitor.rescoring import Rescored
-    from qa_monitor.reviewing import QueuePolicy
     from qa_monitor.retention import Keeper
+    from qa_monitor.reviewing import QueuePolicy
     from qa_monitor.scoring import Scorer
     from qa_monitor.store import (
         CardSummary,
+        Route,
         RubricComparison,
         RubricUse,
         Store,
@@ -88,7 +96,7 @@ class _AlertsFirst:
     def finished(self, outcome: Outcome) -> None:
         """Deliver, then pass it on."""
         if outcome.alerts:
-            self._monitor.deliver_alerts()
+            self._monitor.deliver_alerts(wait_s=1.0)
         self._observer.finished(outcome)
 
 
@@ -253,7 +261,7 @@ class Monitor:
             store=self.store,
             observer=_AlertsFirst(self, watching),
             again=again,
-            channels=tuple(channel.name for channel in self.channels),
+            channels=self.routes,
             was_deleted=self.keeper.was_deleted,
         )
 
@@ -393,7 +401,7 @@ class Monitor:
                 within=self._repeat_window,
                 in_use=not beside,
                 keep=not dry_run,
-                channels=tuple(channel.name for channel in self.channels),
+                channels=self.routes,
             )
             if result.alerts and not dry_run:
                 self.deliver_alerts()
@@ -419,7 +427,7 @@ class Monitor:
             self._policy,
             now=datetime.now(UTC),
             within=self._repeat_window,
-            channels=tuple(channel.name for channel in self.channels),
+            channels=self.routes,
         )
         if result.alerts:
             self.deliver_alerts()
@@ -535,29 +543,165 @@ class Monitor:
 
     @cached_property
     def channels(self) -> tuple[Channel, ...]:
-        """Where alerts go, as configured."""
-        from qa_monitor.alerts import ConsoleChannel, JsonLinesChannel, WebhookChannel
+        """Where alerts go, as configured; ``ConfigError`` when a secret is missing or wrong."""
+        from qa_monitor.alerts import (
+            ChatChannel,
+            ConsoleChannel,
+            EmailChannel,
+            JsonLinesChannel,
+            WebhookChannel,
+        )
 
         settings = self.config.alerts
+        base = settings.link_base
         channels: list[Channel] = []
         if settings.console:
-            channels.append(ConsoleChannel(link_base=settings.link_base))
+            channels.append(ConsoleChannel(link_base=base))
         if settings.jsonl_file:
-            channels.append(JsonLinesChannel(settings.jsonl_file, link_base=settings.link_base))
+            channels.append(JsonLinesChannel(settings.jsonl_file, link_base=base))
         if settings.webhook_url:
-            channels.append(WebhookChannel(settings.webhook_url, link_base=settings.link_base))
+            secret = self._webhook_secret
+            channels.append(WebhookChannel(settings.webhook_url, link_base=base, secret=secret))
+        named = {route.channel.partition(":")[::2] for route in self.routes}
+        addresses = sorted(target for kind, target in named if kind == "email")
+        if addresses:
+            server = self._mail_server
+            channels += [EmailChannel(server, address, link_base=base) for address in addresses]
+        channels += [
+            ChatChannel(name, self._chats[name], link_base=base)
+            for kind, name in sorted(named)
+            if kind == "chat"
+        ]
         return tuple(channels)
 
-    def deliver_alerts(self, *, retry_now: bool = False) -> DeliveryReport:
+    @cached_property
+    def routes(self) -> tuple[Route, ...]:
+        """Who is told of which alerts, at once and if nobody acts, as configured.
+
+        Raises ``ConfigError`` for a chat that has no address, and for e-mail without a server.
+        """
+        from qa_monitor.alerts import Recipients, Step, plan_routes
+
+        settings, email = self.config.alerts, self.config.email
+        named = [chat for one in settings.on_call for chat in one.chat]
+        named += [chat for step in settings.escalation for chat in step.chat]
+        for chat in named:
+            if chat not in self._chats:
+                raise ConfigError(
+                    f"alerts: there is no address for the chat {chat}. Give one in "
+                    f"{self.config.chat.urls_env} or chat.urls_file."
+                )
+        routes = plan_routes(
+            plain=[
+                *(["console"] if settings.console else []),
+                *(["jsonl"] if settings.jsonl_file else []),
+                *(["webhook"] if settings.webhook_url else []),
+            ],
+            email_to=email.to if email.host else (),
+            chats=tuple(self._chats),
+            on_call=[
+                Recipients(team=one.team, email=one.email, chat=one.chat)
+                for one in settings.on_call
+            ],
+            steps=[
+                Step(
+                    after_s=step.after_min * 60,
+                    team=step.team,
+                    remind=step.remind,
+                    email=step.email,
+                    chat=step.chat,
+                )
+                for step in settings.escalation
+            ],
+            from_severity={
+                name: Severity(severity) for name, severity in settings.from_severity.items()
+            },
+        )
+        if email.host is None and any(route.channel.startswith("email:") for route in routes):
+            raise ConfigError("alerts go to e-mail addresses, but email.host names no mail server.")
+        return routes
+
+    @cached_property
+    def _quiet(self) -> Quiet:
+        from qa_monitor.alerts import Quiet, QuietHours
+
+        settings, zone = self.config.alerts, self.config.intake.timezone
+        passing = settings.quiet_lets_pass
+        return Quiet(
+            hours={
+                name: QuietHours.parse(text, zone=zone)
+                for name, text in settings.quiet_hours.items()
+            },
+            lets_pass=None if passing == "nothing" else Severity(passing),
+        )
+
+    @cached_property
+    def _chats(self) -> Mapping[str, str]:
+        from qa_monitor.alerts import read_chats
+
+        settings = self.config.chat
+        return read_chats(_secret(settings.urls_env, settings.urls_file) or "")
+
+    @property
+    def _webhook_secret(self) -> str | None:
+        from qa_monitor.alerts import check_webhook_secret
+
+        settings = self.config.alerts
+        secret = _secret(settings.webhook_secret_env, settings.webhook_secret_file)
+        return None if secret is None else check_webhook_secret(secret)
+
+    @property
+    def _mail_server(self) -> MailServer:
+        from qa_monitor.alerts import MailServer
+
+        settings = self.config.email
+        password = None
+        if settings.username is not None:
+            password = _secret(settings.password_env, settings.password_file)
+            if password is None:
+                raise ConfigError(
+                    f"email.username has no password. Set {settings.password_env}, or "
+                    "email.password_file."
+                )
+        return MailServer(
+            host=settings.host or "",
+            port=settings.port,
+            security=settings.security,
+            sender=settings.sender or "",
+            username=settings.username,
+            password=password,
+            ca_file=settings.ca_file,
+            timeout_s=settings.timeout_s,
+        )
+
+    def deliver_alerts(self, *, retry_now: bool = False, wait_s: float = 30.0) -> DeliveryReport:
         """Hand pending alerts to their channels; what a channel refuses stays queued.
 
-        ``retry_now`` tries again at once what failed a moment ago.
+        Reminders are among them, and what waited for the end of quiet hours. ``retry_now`` tries
+        again at once what failed a moment ago; while another process hands over, this one waits for
+        ``wait_s`` seconds and then leaves it to that one.
         """
         from qa_monitor.alerts import deliver_pending
 
         return deliver_pending(
-            self.store, self.channels, now=datetime.now(UTC), retry_now=retry_now
+            self.store,
+            self.channels,
+            now=datetime.now(UTC),
+            retry_now=retry_now,
+            quiet=self._quiet,
+            wait_s=wait_s,
         )
+
+    def courier(
+        self, *, every_s: float = 5.0, report: Callable[[QAMonitorError], None] = lambda _: None
+    ) -> Courier:
+        """Who hands over in the background what is due; to be started and stopped.
+
+        ``report`` gets what a channel did not take, each kind of trouble once.
+        """
+        from qa_monitor.alerts import Courier
+
+        return Courier(lambda: self.deliver_alerts(wait_s=0.0), every_s=every_s, report=report)
 
     def agent_reports(
         self,
@@ -821,6 +965,18 @@ class Monitor:
             decode_limits(self.config),
             progress=lambda stage, fraction: watching.advanced(intake.call_id, stage, fraction),
         )
+
+
+def _secret(variable: str, file: Path | None) -> str | None:
+    """What ``file`` holds, else the environment variable; ``None`` where there is nothing."""
+    problem = None
+    if file is None:
+        return os.environ.get(variable, "").strip() or None
+    try:
+        return file.read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError) as error:
+        problem = getattr(error, "strerror", None) or type(error).__name__
+    raise ConfigError(f"the secret in {file} cannot be read ({problem}).")
 
 
 def write_private(path: Path, text: str, *, encoding: str = "utf-8") -> Path:

@@ -10,10 +10,7 @@ from __future__ import annotations
 import bisect
 import contextlib
 import itertools
-import os
 import re
-import secrets
-import socket
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -55,12 +52,13 @@ from qa_monitor.scoring import EncoderScorer, Scorer, call_metrics
 from qa_monitor.scoring.labels import LABELS
 from qa_monitor.scoring.rubric import Rubric, load_rubric
 from qa_monitor.speakers import assign_speakers
+from qa_monitor.store.workers import is_dead, new_worker
 from qa_monitor.transcription import FasterWhisperRecogniser, Recogniser
 from qa_monitor.verification import is_chosen, listen_again, mark
 
 if TYPE_CHECKING:
     from qa_monitor.config import Config
-    from qa_monitor.store import Store
+    from qa_monitor.store import Route, Store
 
 __all__ = [
     "Observer",
@@ -562,7 +560,7 @@ def score_batch(
     stages: Callable[[], Stages],
     store: Store,
     observer: Observer,
-    channels: tuple[str, ...] = (),
+    channels: tuple[str | Route, ...] = (),
     again: bool = False,
     was_deleted: Callable[[str], bool] = lambda _sha256: False,
 ) -> tuple[Outcome, ...]:
@@ -653,7 +651,7 @@ def _score_pending(
     store: Store,
     observer: Observer,
     *,
-    channels: tuple[str, ...],
+    channels: tuple[str | Route, ...],
     again: bool,
 ) -> Generator[Outcome]:
     """The outcomes of ``pending``, in groups whose speech is recognised together."""
@@ -673,7 +671,7 @@ def _score_group(
     stages: Stages,
     store: Store,
     leases: _Leases,
-    channels: tuple[str, ...],
+    channels: tuple[str | Route, ...],
 ) -> Iterator[Outcome]:
     yield from (entry for entry in group if isinstance(entry, Outcome))
     heard = [entry for entry in group if isinstance(entry, _Heard)]
@@ -687,14 +685,14 @@ class _Leases:
 
     def __init__(self, store: Store, observer: Observer) -> None:
         self._store, self._observer = store, observer
-        self._worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._worker = new_worker()
         self._held: set[str] = set()
         self._beaten_at = time.monotonic()
 
     def claim(self, call_id: str) -> bool:
         """Whether the call is this run's to score."""
         holder = self._store.holder(call_id)
-        if holder is not None and _is_dead(holder):
+        if holder is not None and is_dead(holder):
             # A run that was killed cannot give back what it held; nobody need wait for it.
             self._store.release(call_id, worker=holder)
         now = datetime.now(UTC)
@@ -724,21 +722,6 @@ class _Leases:
     def finished(self, outcome: Outcome) -> None:
         """Pass it on."""
         self._observer.finished(outcome)
-
-
-def _is_dead(worker: str) -> bool:
-    """Whether ``worker`` was a process of this machine that is no more."""
-    host, _, rest = worker.partition(":")
-    process = rest.partition(":")[0]
-    if host != socket.gethostname() or not process.isdigit():
-        return False
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass  # it lives, under another account
-    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -811,7 +794,7 @@ def _complete_and_save(
     stages: Stages,
     store: Store,
     observer: Observer,
-    channels: tuple[str, ...],
+    channels: tuple[str | Route, ...],
 ) -> Outcome:
     intake = entry.intake
     if isinstance(heard, QAMonitorError):

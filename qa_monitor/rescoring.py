@@ -37,7 +37,7 @@ from qa_monitor.store import AlertState
 from qa_monitor.verification import mark
 
 if TYPE_CHECKING:
-    from qa_monitor.store import Store
+    from qa_monitor.store import Route, Store
 
 __all__ = [
     "ROLES_SWAPPED",
@@ -107,7 +107,7 @@ def rescore(
     within: timedelta,
     in_use: bool = True,
     keep: bool = True,
-    channels: Sequence[str] = (),
+    channels: Sequence[str | Route] = (),
 ) -> Rescored:
     """The latest run of a call scored by ``rubric_of`` its queue, from its findings alone.
 
@@ -157,7 +157,7 @@ def swap_roles(
     *,
     now: datetime,
     within: timedelta,
-    channels: Sequence[str] = (),
+    channels: Sequence[str | Route] = (),
 ) -> Rescored:
     """What agent and caller changing places changes: a new run of the call, from its stored text.
 

@@ -306,7 +306,7 @@ def save(store: Store, record: CallRecord, *channels: Channel) -> None:
 def test_a_channel_carries_codes_time_and_link_and_nothing_else(
     store: Store, receiver: Receiver, tmp_path: Path
 ) -> None:
-    base = "https://qa.example.org/calls"
+    base = "https://qa.example.org"
     stream, file = io.StringIO(), tmp_path / "alerts" / "alerts.jsonl"
     channels = (
         ConsoleChannel(link_base=base, stream=stream),
@@ -324,14 +324,15 @@ def test_a_channel_carries_codes_time_and_link_and_nothing_else(
         "call_id": "calls-1",
         "severity": "critical",
         "is_raise": False,
+        "reminder": 0,
         "reason": "emergency_not_escalated",
         "raised_at": "2026-03-02T09:30:00+00:00",
-        "link": "https://qa.example.org/calls/calls-1",
+        "link": f"https://qa.example.org/alerts/{alert_id}",
     }
     assert json.loads(file.read_text()) == message
     assert stream.getvalue() == (
         "ALERT critical: emergency_not_escalated, call calls-1, 2026-03-02T09:30:00+00:00 "
-        "https://qa.example.org/calls/calls-1\n"
+        f"https://qa.example.org/alerts/{alert_id}\n"
     )
 
 
@@ -339,17 +340,18 @@ def test_a_channel_carries_codes_time_and_link_and_nothing_else(
     ("base", "link"),
     [
         ("", None),
-        ("https://qa.example.org/", "https://qa.example.org/calls-1"),
-        ("https://qa.example.org/?call=", "https://qa.example.org/?call=calls-1"),
+        ("https://qa.example.org/", "https://qa.example.org/alerts/"),
+        ("https://example.org/qa", "https://example.org/qa/alerts/"),
     ],
 )
-def test_a_link_is_the_base_and_the_call_id(
+def test_a_link_leads_to_the_page_of_the_alert(
     store: Store, receiver: Receiver, base: str, link: str | None
 ) -> None:
     channel = WebhookChannel(receiver.url, link_base=base)
     save(store, make_record(), channel)
     deliver_pending(store, [channel], now=NOW)
-    assert receiver.requests[0][1]["link"] == link
+    message = receiver.requests[0][1]
+    assert message["link"] == (link and link + message["alert_id"])
 
 
 def test_a_receiver_that_is_down_gets_its_alerts_when_it_is_up(

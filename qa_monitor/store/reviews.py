@@ -48,6 +48,7 @@ from qa_monitor.errors import NotFoundError, UsageError
 from qa_monitor.store.browsing import note_reviewed
 from qa_monitor.store.people import Scope, agents
 from qa_monitor.store.tables import UtcDateTime, calls, metadata, runs, scorecards, scores
+from qa_monitor.store.tasks import note_review_done
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Select
@@ -673,8 +674,6 @@ class Reviews:
         review needs a judgement of every criterion of the card, else ``UsageError``;
         ``NotFoundError`` for an unknown call or run.
         """
-        # The queue reads judgements, so it cannot be imported before them.
-        from qa_monitor.store.queueing import note_done
 
         def work(connection: Connection) -> Review:
             card = self._card(connection, call_id, run_id, None)
@@ -710,7 +709,7 @@ class Reviews:
                 )
                 .values(review_id=review_id)
             )
-            note_done(connection, call_id, user_id, now)
+            note_review_done(connection, call_id=call_id, user_id=user_id, now=now)
             note_reviewed(connection, call_id, now)
             return Review(**{**values, "kind": kind}, review_id=review_id)
 
