@@ -4,7 +4,7 @@ What lists are chosen by stands in ``call_index``, one narrow row a call, which 
 to end where no index of its own helps; ``note_run`` and ``note_call`` keep it true in the
 transactions that change what it shows. ``call_words`` holds the words of each call's latest run,
 as ``words`` makes them; FTS5 on SQLite and a GIN index on PostgreSQL find calls in it. Both go
-when the call goes. Alerts and teams are looked up when a list is asked for.
+when the call goes. What became of alerts, and teams, are looked up when a list is asked for.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import from_json
 from sqlalchemy import (
     Boolean,
     Column,
@@ -37,7 +38,6 @@ from sqlalchemy import (
     insert,
     literal,
     literal_column,
-    not_,
     or_,
     select,
     table,
@@ -273,6 +273,7 @@ call_index = Table(
     Column("needs_review", Boolean, nullable=False),
     Column("is_abstained", Boolean, nullable=False),
     Column("is_auto_failed", Boolean, nullable=False),
+    Column("is_alerted", Boolean, nullable=False),
     Column("reviewed_at", UtcDateTime),
     Column("empathy", Double),
     Column("active_listening", Double),
@@ -384,6 +385,7 @@ def _index_query() -> Select[Any]:
             scorecards.c.needs_review,
             is_abstained.label("is_abstained"),
             (scorecards.c.auto_failed != "[]").label("is_auto_failed"),
+            exists().where(alerts.c.call_id == calls.c.call_id).label("is_alerted"),
             case({level: level for level in range(4)}, value=urgency).label("urgency"),
             *(points(criterion).label(criterion.value) for criterion in _POINTS),
         )
@@ -775,11 +777,10 @@ def _review_condition(state: ReviewState) -> ColumnElement[bool]:
 
 
 def _alert_condition(wanted: AlertFilter) -> ColumnElement[bool]:
-    raised = select(alerts.c.call_id)
-    if wanted is AlertFilter.OPEN:
-        raised = raised.where(alerts.c.state == AlertState.OPEN.value)
-    is_raised = call_index.c.call_id.in_(raised)
-    return not_(is_raised) if wanted is AlertFilter.NONE else is_raised
+    if wanted is not AlertFilter.OPEN:
+        return call_index.c.is_alerted.is_(wanted is AlertFilter.ANY)
+    is_open = alerts.c.state == AlertState.OPEN.value
+    return call_index.c.call_id.in_(select(alerts.c.call_id).where(is_open))
 
 
 # --- rows to values ------------------------------------------------------------------------------
@@ -862,12 +863,12 @@ def _line_of(row: Any, more: Any, alert: Severity | None, terms: Sequence[Term])
         is_auto_failed=row.is_auto_failed,
         reviewed_at=row.reviewed_at,
         alert=alert,
-        warnings=tuple(json.loads(more.warnings)),
+        warnings=tuple(from_json(more.warnings)),
         found=_snippet_of(more.dialogue, terms) if terms else None,
     )
 
 
 def _snippet_of(dialogue: str, terms: Sequence[Term]) -> Snippet | None:
-    # Only these few of its values are needed; making all of them takes fifty times as long.
-    turns = json.loads(dialogue)["turns"]
+    # Only these few of its values are needed; to make all of them takes much longer.
+    turns = from_json(dialogue)["turns"]
     return make_snippet([(turn["text"], turn["role"], turn["start_s"]) for turn in turns], terms)

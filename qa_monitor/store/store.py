@@ -315,6 +315,7 @@ class Store:
         connection.execute(delete(failures).where(or_(failures.c.call_id == record.call_id, same)))
         for alert in alerts:
             self._keep_alert(connection, alert, run_id, channels, now)
+        note_run(connection, record)
         return run_id
 
     def _keep_call(self, connection: Connection, recording: Recording, now: datetime) -> None:
@@ -347,7 +348,6 @@ class Store:
         connection.execute(
             update(calls).where(calls.c.call_id == record.call_id).values(latest_run_id=run_id)
         )
-        note_run(connection, record)
         note_figures(connection, record.call_id)
         note_change(connection, record.call_id)
         return run_id

@@ -165,9 +165,16 @@ def find_terms(turns: Sequence[str], terms: Sequence[Term]) -> tuple[Place, ...]
 
 
 def _matches(text: str, terms: Sequence[Term]) -> list[tuple[int, int, Term]]:
-    words = list(_words(text))
+    lowered = text.lower() if text.isascii() else None
+    sought = [
+        term
+        for term in terms
+        # Most turns hold none of it, which is told sooner than what their words are.
+        if lowered is None or term.words[0].replace(_KIND, "<") in lowered
+    ]
+    words = list(_words(text)) if sought else []
     found = []
-    for term in terms:
+    for term in sought:
         length = len(term.words)
         for first in range(len(words) - length + 1):
             if all(

@@ -18,8 +18,8 @@ _BATCH = 200
 _FILL = """
 INSERT INTO call_index (
     call_id, agent_id, queue, direction, started_at, sorted_at, duration_s, call_type, escalated,
-    total, needs_review, is_abstained, is_auto_failed, urgency, empathy, active_listening,
-    escalation
+    total, needs_review, is_abstained, is_auto_failed, is_alerted, urgency, empathy,
+    active_listening, escalation
 )
 SELECT calls.call_id, calls.agent_id, calls.queue, calls.direction, calls.started_at,
     coalesce(calls.started_at, calls.first_scored_at), calls.duration_s, scorecards.call_type,
@@ -27,6 +27,7 @@ SELECT calls.call_id, calls.agent_id, calls.queue, calls.direction, calls.starte
     EXISTS (SELECT 1 FROM scores WHERE scores.card_id = runs.card_id
             AND scores.status = 'abstained'),
     scorecards.auto_failed <> '[]',
+    EXISTS (SELECT 1 FROM alerts WHERE alerts.call_id = calls.call_id),
     (SELECT CASE points WHEN 0 THEN 0 WHEN 1 THEN 1 WHEN 2 THEN 2 WHEN 3 THEN 3 END
      FROM scores WHERE scores.card_id = runs.card_id AND criterion = 'urgency'),
     (SELECT points FROM scores WHERE scores.card_id = runs.card_id AND criterion = 'empathy'),
@@ -88,6 +89,7 @@ def upgrade() -> None:
         sa.Column("needs_review", sa.Boolean(), nullable=False),
         sa.Column("is_abstained", sa.Boolean(), nullable=False),
         sa.Column("is_auto_failed", sa.Boolean(), nullable=False),
+        sa.Column("is_alerted", sa.Boolean(), nullable=False),
         sa.Column("reviewed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("empathy", sa.Double(), nullable=True),
         sa.Column("active_listening", sa.Double(), nullable=True),
