@@ -240,12 +240,14 @@ class Keeper:
     def _finish(
         self, begun: Collection[Deletion], *, now: datetime
     ) -> tuple[dict[str, dict[str, int]], dict[str, StoreError]]:
-        """Remove the files of calls that the database holds no longer: how many, by call and kind.
+        """Remove what the database holds no longer from the search index and from the files.
 
-        A deletion is finished when all of its files are gone; the errors are of those that stay.
+        How many files, by call and kind, and the errors of those that stay: a deletion is finished
+        when all of its files are gone.
         """
         if not begun:
             return {}, {}
+        self._store.browsing.scrub()
         call_ids = {deletion.call_id for deletion in begun}
         agents = {deletion.agent_id for deletion in begun if deletion.agent_id is not None}
         sound: dict[str, list[Path]] = {}

@@ -34,6 +34,7 @@ from qa_monitor.errors import NotFoundError, UsageError
 from qa_monitor.store.accesslog import access_log
 from qa_monitor.store.database import Database
 from qa_monitor.store.tables import UtcDateTime, calls, failures, leases, metadata
+from qa_monitor.store.workers import is_dead
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, CompoundSelect, Connection
@@ -487,7 +488,7 @@ def _refuse_claimed(connection: Connection, call_id: str, now: datetime) -> None
     if connection.scalar(claimed) is not None:
         raise UsageError(
             f"call {call_id} is being scored at the moment; nothing of it was deleted. Delete it "
-            "when that run has ended (a run that was killed holds its calls for some minutes).",
+            "when that run has ended.",
             call_id=call_id,
         )
 
