@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,7 @@ from qa_monitor.errors import (
     UsageError,
 )
 from qa_monitor.intake import load_caller_secret, take_in
-from qa_monitor.store import open_store
+from qa_monitor.store import Scope, open_store
 
 if TYPE_CHECKING:
     from qa_monitor.alerts import Channel, Courier, DeliveryReport, MailServer, Policy, Quiet
@@ -48,13 +48,17 @@ if TYPE_CHECKING:
     from qa_monitor.redaction.documents import RedactedDocument
     from qa_monitor.redaction.operators import Operators
     from qa_monitor.redaction.settings import RecognizerSettings
-    from qa_monitor.reports import AgentReport
+    from qa_monitor.reports import AgentReport, CallFigures
+    from qa_monitor.reports.team import TeamReport
     from qa_monitor.rescoring import Rescored
     from qa_monitor.retention import Keeper
     from qa_monitor.reviewing import QueuePolicy
     from qa_monitor.scoring import Scorer
     from qa_monitor.store import (
         CardSummary,
+        Correction,
+        Goal,
+        GoalKind,
         Route,
         RubricComparison,
         RubricUse,
@@ -68,6 +72,9 @@ __all__ = ["ListedRubric", "Monitor", "SilentObserver", "Verified"]
 
 _NOTES = 5
 """How many of the newest notes a report repeats."""
+
+_BASELINE = timedelta(days=28)
+"""The calls that a goal's baseline is measured by."""
 
 
 class SilentObserver:
@@ -703,6 +710,36 @@ class Monitor:
 
         return Courier(lambda: self.deliver_alerts(wait_s=0.0), every_s=every_s, report=report)
 
+    def team_report(
+        self, scope: Scope, *, first: date, last: date, team: str | None = None
+    ) -> TeamReport:
+        """The report on the calls of ``scope`` from day ``first`` to day ``last``, both included.
+
+        Days are those of the centre's time zone. ``team`` keeps to one team of the scope. Raises
+        ``UsageError`` for days that are no period, or a longer one than a year.
+        """
+        from qa_monitor.reports.team import MOST_DAYS, Period, team_report
+
+        period = Period(first=first, last=last)
+        if not 1 <= period.days <= MOST_DAYS:
+            raise UsageError(f"a report is of 1 to {MOST_DAYS} days; its first day comes first.")
+        rubrics = (self._rubrics.default, *self._rubrics.by_queue.values())
+        return team_report(
+            self.store,
+            scope=scope if team is None else Scope(teams=frozenset({team}), besides=scope.besides),
+            team=team,
+            period=period,
+            zone=ZoneInfo(self.config.intake.timezone),
+            within=self._repeat_window,
+            now=datetime.now(UTC),
+            minimum_calls=self.config.reports.minimum_calls,
+            asks={
+                item: question.asks
+                for rubric in reversed(rubrics)
+                for item, question in rubric.checklist.items()
+            },
+        )
+
     def agent_reports(
         self,
         agents: Sequence[str] | None = None,
@@ -719,8 +756,7 @@ class Monitor:
     def _agent_reports(
         self, agents: Sequence[str] | None, *, since: datetime | None, until: datetime | None
     ) -> Iterator[AgentReport]:
-        from qa_monitor.reports import agent_report, figures_of
-        from qa_monitor.scoring.metrics import call_measures
+        from qa_monitor.reports import agent_report
 
         reporting, coaching = self.store.reporting, self.store.coaching
         known = sorted(reporting.counts(since=since, until=until))
@@ -737,34 +773,93 @@ class Monitor:
             begin = None
             if since is not None:
                 begin = min([since - ((until or now) - since), *(goal.set_at for goal in goals)])
-            contacts = self.contacts(agent_id=agent_id, since=begin, until=until)
-            calls = reporting.calls(agent_id, since=begin, until=until)
+            figures, corrections = self._figures(agent_id, since=begin, until=until)
             yield agent_report(
                 agent_id,
                 self.store.records(agent_id=agent_id, since=since, until=until),
                 now=now,
                 team=team,
-                figures=[
-                    figures_of(
-                        call,
-                        call_measures(
-                            call.metrics,
-                            call.recording,
-                            contacts=contacts.get(call.recording.call_id),
-                            call_type=call.call_type,
-                        ),
-                    )
-                    for call in calls
-                ],
-                corrections={
-                    call.recording.call_id: call.corrections for call in calls if call.corrections
-                },
+                figures=figures,
+                corrections=corrections,
                 goals=goals,
                 notes=coaching.notes(agent_id, shared_only=True, limit=_NOTES),
                 since=since,
                 until=until,
                 minimum_calls=self.config.reports.minimum_calls,
             )
+
+    def _figures(
+        self, agent_id: str, *, since: datetime | None, until: datetime | None
+    ) -> tuple[list[CallFigures], Mapping[str, Mapping[str, Correction]]]:
+        """The figures of an agent's calls, and what people corrected of them by call id."""
+        from qa_monitor.reports import figures_of
+        from qa_monitor.scoring.metrics import call_measures
+
+        contacts = self.contacts(agent_id=agent_id, since=since, until=until)
+        figures, corrections = [], {}
+        for call in self.store.reporting.calls(agent_id, since=since, until=until):
+            call_id = call.recording.call_id
+            measures = call_measures(
+                call.metrics,
+                call.recording,
+                contacts=contacts.get(call_id),
+                call_type=call.call_type,
+            )
+            figures.append(figures_of(call, measures))
+            corrections[call_id] = call.corrections
+        return figures, corrections
+
+    def set_goal(
+        self,
+        agent_id: str,
+        *,
+        kind: GoalKind,
+        code: str,
+        wording: str,
+        target: float,
+        is_at_least: bool | None = None,
+        due_on: date | None = None,
+        by: str,
+    ) -> Goal:
+        """A goal for an agent, kept with what it measures in the four weeks until now.
+
+        ``target`` is in the unit of ``code`` (see ``Goal``); which way it points is that of the
+        measure, unless ``is_at_least`` says. Raises ``UsageError`` for what cannot be measured, or
+        a target that cannot be.
+        """
+        from qa_monitor.reports import GOAL_RANGE, MEASURED, goal_measure, mean_of
+        from qa_monitor.store import GoalKind
+
+        now = datetime.now(UTC)
+        figures, _ = self._figures(agent_id, since=now - _BASELINE, until=now)
+        is_known = kind is not GoalKind.CHECKLIST or any(code in call.items for call in figures)
+        unit = ""
+        with suppress(KeyError, ValueError):
+            unit = goal_measure(kind, code)[1]
+        if not is_known or not unit:
+            raise UsageError(
+                "that cannot be a goal: name a criterion, a measure of the report, or an item of "
+                "the checklist that was asked of the agent's calls in the last four weeks."
+            )
+        lowest, highest = GOAL_RANGE[unit]
+        if not lowest <= target <= highest:
+            raise UsageError(f"the target is outside {lowest:g} to {highest:g}.")
+        baseline = mean_of(figures, kind, code)
+        if is_at_least is None:
+            is_at_least = kind is not GoalKind.MEASURE or not MEASURED[code].fewer_is_better
+        return self.store.coaching.set_goal(
+            agent_id,
+            kind=kind,
+            code=code,
+            wording=wording,
+            target=target,
+            is_at_least=is_at_least,
+            baseline=None if baseline is None else baseline.mean,
+            baseline_n=0 if baseline is None else baseline.n,
+            due_on=due_on,
+            by=by,
+            now=now,
+        )
 
     def write_reports(
         self,

@@ -9,8 +9,16 @@ from __future__ import annotations
 
 from qa_monitor.reports.agent import agent_report
 from qa_monitor.reports.figures import Mean
-from qa_monitor.reports.measuring import MEASURED, CallFigures, figures_of, goal_measure, mean_of
+from qa_monitor.reports.measuring import (
+    GOAL_RANGE,
+    MEASURED,
+    CallFigures,
+    figures_of,
+    goal_measure,
+    mean_of,
+)
 from qa_monitor.reports.rendering import (
+    natural_order,
     render_body,
     render_csv,
     render_html,
@@ -37,6 +45,7 @@ from qa_monitor.reports.values import (
 )
 
 __all__ = [
+    "GOAL_RANGE",
     "MEASURED",
     "AgentReport",
     "CallFigures",
@@ -59,6 +68,7 @@ __all__ = [
     "figures_of",
     "goal_measure",
     "mean_of",
+    "natural_order",
     "render_body",
     "render_csv",
     "render_html",

@@ -23,6 +23,7 @@ from qa_monitor.reports.figures import (
     share,
 )
 from qa_monitor.reports.values import (
+    CRITERIA,
     Change,
     ChecklistGap,
     GoalReport,
@@ -33,6 +34,7 @@ from qa_monitor.reports.wording import CRITERIA_NAMES
 from qa_monitor.store import Goal, GoalKind, Note, ScoredCall
 
 __all__ = [
+    "GOAL_RANGE",
     "MEASURED",
     "CallFigures",
     "Measured",
@@ -48,6 +50,11 @@ __all__ = [
 ]
 
 _MOST_GAPS = 6
+
+GOAL_RANGE = MappingProxyType(
+    {"points": (1.0, 5.0), "share": (0.0, 1.0), "s": (0.0, 86_400.0), "count": (0.0, 1000.0)}
+)
+"""Between what the target of a goal lies, by its unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,6 +284,8 @@ def goal_measure(kind: GoalKind, code: str) -> tuple[str, str]:
     ``KeyError`` or ``ValueError`` for a code that there is not.
     """
     if kind is GoalKind.CRITERION:
+        if Criterion(code) not in CRITERIA:
+            raise ValueError(code)
         return CRITERIA_NAMES[Criterion(code)], "points"
     if kind is GoalKind.CHECKLIST:
         return f"Checklist: {code.replace('_', ' ')}", "share"

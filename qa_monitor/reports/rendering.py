@@ -21,6 +21,7 @@ from qa_monitor.reports.wording import NOT_ASSESSED, add_words, day, duration
 
 __all__ = [
     "Link",
+    "natural_order",
     "render_body",
     "render_csv",
     "render_html",
@@ -133,7 +134,7 @@ def render_index(reports: Iterable[AgentReport]) -> str:
 
     It ranks nobody: there is no order but that of the ids. The links are ``report_file_name``.
     """
-    ordered = sorted(reports, key=lambda report: (_natural(report.agent_id), report.agent_id))
+    ordered = sorted(reports, key=lambda report: (natural_order(report.agent_id), report.agent_id))
     tallies = {criterion: Tally() for criterion in CRITERIA}
     for report in ordered:
         for row in report.rows:
@@ -269,7 +270,7 @@ def _period(report: AgentReport) -> str:
     return first if first == last else f"{first} – {last}"
 
 
-def _natural(text: str) -> list[tuple[int, int | str]]:
+def natural_order(text: str) -> list[tuple[int, int | str]]:
     """The order a reader expects: agent-2 before agent-10, capitals beside small letters."""
     return [
         (0, int(part)) if part.isdecimal() else (1, part.casefold())

@@ -37,6 +37,7 @@ from qa_monitor.store.people import Scope
 from qa_monitor.store.reporting import latest_words, points_in_force
 from qa_monitor.store.reviews import REASON_LONGEST, HistoryEntry, Reviews
 from qa_monitor.store.tables import UtcDateTime, calls, metadata, runs, scorecards, scores
+from qa_monitor.store.tasks import note_change
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Select
@@ -628,6 +629,7 @@ class Coaching:
                 )
             )
             _note_state(connection, dispute_events, dispute_id, DisputeState.OPEN, now, by, reason)
+            note_change(connection, call_id)
             return dispute_id
 
         return self.dispute(self._write(work, call_id))
@@ -636,11 +638,10 @@ class Coaching:
         self, dispute_id: int, *, agent_id: str, by: str, now: datetime
     ) -> Dispute:
         """Take back an open dispute of one's own; ``NotFoundError`` when it is not."""
-        if self.dispute(dispute_id).agent_id != agent_id:
+        dispute = self.dispute(dispute_id)
+        if dispute.agent_id != agent_id:
             raise _no_dispute(dispute_id)
-        self._write(
-            lambda c: _close_dispute(c, dispute_id, DisputeState.WITHDRAWN, now, by, "", None)
-        )
+        self._write(lambda c: _close_dispute(c, dispute, DisputeState.WITHDRAWN, now, by, "", None))
         return self.dispute(dispute_id)
 
     def resolve_dispute(
@@ -670,7 +671,7 @@ class Coaching:
         def work(connection: Connection) -> None:
             state = DisputeState.UPHELD if points is None else DisputeState.CHANGED
             after = dispute.points if points is None else points
-            _close_dispute(connection, dispute_id, state, now, by, reason, after)
+            _close_dispute(connection, dispute, state, now, by, reason, after)
             if points is not None:
                 Reviews(self._database).correct_within(
                     connection,
@@ -886,18 +887,20 @@ def _points(connection: Connection, run_id: int, criterion: Criterion) -> float 
 
 def _close_dispute(
     connection: Connection,
-    dispute_id: int,
+    dispute: Dispute,
     state: DisputeState,
     now: datetime,
     by: str,
     because: str,
     points_after: float | None,
 ) -> None:
+    dispute_id = dispute.dispute_id
     own = and_(disputes.c.dispute_id == dispute_id, disputes.c.state == DisputeState.OPEN.value)
     values = {"state": state.value, "points_after": points_after}
     if not connection.execute(update(disputes).where(own).values(values)).rowcount:
         raise UsageError(f"dispute {dispute_id} is closed already.")
     _note_state(connection, dispute_events, dispute_id, state, now, by, because)
+    note_change(connection, dispute.call_id)
 
 
 def _load_disputes(connection: Connection, chosen: Any, limit: int) -> tuple[Dispute, ...]:
