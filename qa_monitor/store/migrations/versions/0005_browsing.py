@@ -37,7 +37,7 @@ SELECT calls.call_id, calls.agent_id, calls.queue, calls.direction, calls.starte
 FROM calls
 JOIN runs ON runs.run_id = calls.latest_run_id
 JOIN scorecards ON scorecards.card_id = runs.card_id
-ORDER BY calls.first_scored_at, calls.call_id
+ORDER BY calls.first_scored_at, calls.latest_run_id
 """
 
 # FTS5 keeps no text of its own here, so whoever changes call_words tells it what was there. The
