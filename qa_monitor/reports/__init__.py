@@ -18,6 +18,7 @@ from qa_monitor.reports.measuring import (
     mean_of,
 )
 from qa_monitor.reports.rendering import (
+    csv_cell,
     natural_order,
     render_body,
     render_csv,
@@ -65,6 +66,7 @@ __all__ = [
     "UrgentCall",
     "Week",
     "agent_report",
+    "csv_cell",
     "figures_of",
     "goal_measure",
     "mean_of",

@@ -21,6 +21,7 @@ from qa_monitor.reports.wording import NOT_ASSESSED, add_words, day, duration
 
 __all__ = [
     "Link",
+    "csv_cell",
     "natural_order",
     "render_body",
     "render_csv",
@@ -105,7 +106,7 @@ def render_csv(report: AgentReport) -> str:
     )
     for row in report.rows:
         writer.writerow(
-            _cell(value)
+            csv_cell(value)
             for value in (
                 report.agent_id,
                 row.call_id,
@@ -239,7 +240,8 @@ def _to_reader(says: str, you: bool) -> str:
     return says
 
 
-def _cell(value: object) -> str:
+def csv_cell(value: object) -> str:
+    """``value`` as a cell that no spreadsheet takes for a formula [OWASP, CSV injection]."""
     text = NOT_ASSESSED if value is None else str(value)
     return f"'{text}" if text.lstrip().startswith(_FORMULA_STARTS) else text
 

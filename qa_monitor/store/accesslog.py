@@ -87,6 +87,7 @@ class AccessLog:
         self,
         *,
         user_id: str | None = None,
+        action: str | None = None,
         kind: str | None = None,
         object_id: str | None = None,
         outcome: str | None = None,
@@ -99,7 +100,13 @@ class AccessLog:
 
         ``before`` is the ``entry_id`` where the page before ended; ``[since, until)``.
         """
-        equal = {"user_id": user_id, "kind": kind, "object_id": object_id, "outcome": outcome}
+        equal = {
+            "user_id": user_id,
+            "action": action,
+            "kind": kind,
+            "object_id": object_id,
+            "outcome": outcome,
+        }
         chosen = [access_log.c[name] == value for name, value in equal.items() if value is not None]
         if since is not None:
             chosen.append(access_log.c.at >= since)

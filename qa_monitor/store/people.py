@@ -387,14 +387,7 @@ class People:
         """The sign-in with that digest, however old."""
         query = select(sessions).where(sessions.c.digest == digest)
         row = self._database.read(lambda c: c.execute(query).one_or_none())
-        if row is None:
-            return None
-        return Session(
-            user_id=row.user_id,
-            csrf_token=row.csrf_token,
-            began_at=row.began_at,
-            seen_at=row.seen_at,
-        )
+        return None if row is None else _session_of(row)
 
     def touch_session(self, digest: str, *, now: datetime) -> None:
         """Note that the sign-in was used."""
@@ -411,6 +404,25 @@ class People:
         """Forget sign-ins that are over their limits."""
         over = or_(sessions.c.seen_at < seen_before, sessions.c.began_at < began_before)
         self._database.write(lambda c: c.execute(delete(sessions).where(over)))
+
+    def sessions(self, user_id: str) -> tuple[Session, ...]:
+        """The sign-ins of a user, those over their limits too, the newest first."""
+        query = (
+            select(sessions)
+            .where(sessions.c.user_id == user_id)
+            .order_by(sessions.c.began_at.desc(), sessions.c.digest)
+        )
+        return self._database.read(lambda c: tuple(_session_of(row) for row in c.execute(query)))
+
+    def end_access(self, user_id: str, *, tokens_too: bool = False) -> None:
+        """Forget all sign-ins of a user; ``tokens_too`` what the user's programs come with."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
+            if tokens_too:
+                connection.execute(delete(tokens).where(tokens.c.user_id == user_id))
+
+        self._database.write(work)
 
     # --- tokens ----------------------------------------------------------------------------------
 
@@ -529,6 +541,15 @@ def _columns(user: User) -> dict[str, Any]:
         "subject": user.subject or user.user_id,
         "is_active": user.is_active,
     }
+
+
+def _session_of(row: Any) -> Session:
+    return Session(
+        user_id=row.user_id,
+        csrf_token=row.csrf_token,
+        began_at=row.began_at,
+        seen_at=row.seen_at,
+    )
 
 
 def _token_of(row: Any) -> Token:
