@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -158,6 +160,15 @@ def test_a_call_that_a_run_has_in_hand_is_not_deleted_under_it(store: Store) -> 
     assert store.has_record("calls-1")
     later = NOW + timedelta(seconds=61)
     store.keeping.delete_call("calls-1", recording_key=DIGEST, by="ada", now=later)
+    assert not store.has_record("calls-1")
+
+
+def test_a_run_that_was_killed_keeps_nobody_from_deleting(store: Store) -> None:
+    save(store, "calls-1")
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    store.claim("calls-1", worker=f"{socket.gethostname()}:{process.pid}:x", now=NOW)
+    delete(store, "calls-1")
     assert not store.has_record("calls-1")
 
 

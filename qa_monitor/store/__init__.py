@@ -45,7 +45,7 @@ from qa_monitor.store.coaching import (
     Note,
     StateChange,
 )
-from qa_monitor.store.keeping import Deletion, DueCall, Hold, Keeping
+from qa_monitor.store.keeping import Deletion, DueCall, Hold, Holdings, Keeping
 from qa_monitor.store.people import Agent, People, Scope, Session, Token, User, UserRole
 from qa_monitor.store.queueing import (
     CallValue,
@@ -151,6 +151,7 @@ __all__ = [
     "HandleTime",
     "HistoryEntry",
     "Hold",
+    "Holdings",
     "Judged",
     "Judgement",
     "JudgementKind",

@@ -33,13 +33,22 @@ from sqlalchemy import (
 from qa_monitor.errors import NotFoundError, UsageError
 from qa_monitor.store.accesslog import access_log
 from qa_monitor.store.database import Database
-from qa_monitor.store.tables import UtcDateTime, calls, failures, leases, metadata
+from qa_monitor.store.tables import (
+    UtcDateTime,
+    alerts,
+    calls,
+    deliveries,
+    failures,
+    leases,
+    metadata,
+)
+from qa_monitor.store.values import AlertState
 from qa_monitor.store.workers import is_dead
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, CompoundSelect, Connection
 
-__all__ = ["Deletion", "DueCall", "Hold", "Keeping", "clear_call"]
+__all__ = ["Deletion", "DueCall", "Hold", "Holdings", "Keeping", "clear_call"]
 
 _CHUNK = 500
 
@@ -92,6 +101,18 @@ class DueCall:
     call_id: str
     queue: str | None
     is_held: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """Numbers of what is stored; ``waiting`` is what is still to be delivered, by channel."""
+
+    calls: int
+    failures: int
+    being_scored: int
+    open_alerts: int
+    waiting: Mapping[str, int]
+    unfinished_deletions: int
 
 
 holds = Table(
@@ -422,6 +443,31 @@ class Keeping:
 
         return self._database.read(work)
 
+    def holdings(self) -> Holdings:
+        """How much is stored, and what waits."""
+
+        def work(connection: Connection) -> Holdings:
+            def count(table: Table, *chosen: ColumnElement[bool]) -> int:
+                query = select(func.count()).select_from(table).where(*chosen)
+                return connection.scalar(query) or 0
+
+            waiting = (
+                select(deliveries.c.channel, func.count())
+                .where(deliveries.c.delivered_at.is_(None))
+                .group_by(deliveries.c.channel)
+                .order_by(deliveries.c.channel)
+            )
+            return Holdings(
+                calls=count(calls),
+                failures=count(failures),
+                being_scored=count(leases),
+                open_alerts=count(alerts, alerts.c.state == AlertState.OPEN.value),
+                waiting={row[0]: row[1] for row in connection.execute(waiting)},
+                unfinished_deletions=count(deletions, deletions.c.finished_at.is_(None)),
+            )
+
+        return self._database.read(work)
+
     def forget_failures(self, *, before: datetime) -> int:
         """Delete what is noted of calls that failed before then; how many there were.
 
@@ -484,8 +530,9 @@ def _refuse_held(connection: Connection, call_id: str) -> None:
 
 def _refuse_claimed(connection: Connection, call_id: str, now: datetime) -> None:
     """A run that has a call in hand would store it again after it was deleted."""
-    claimed = select(leases.c.call_id).where(leases.c.call_id == call_id, leases.c.expires_at > now)
-    if connection.scalar(claimed) is not None:
+    claimed = select(leases.c.worker).where(leases.c.call_id == call_id, leases.c.expires_at > now)
+    worker = connection.scalar(claimed)
+    if worker is not None and not is_dead(worker):
         raise UsageError(
             f"call {call_id} is being scored at the moment; nothing of it was deleted. Delete it "
             "when that run has ended.",
