@@ -10,7 +10,15 @@ from markupsafe import Markup
 from qa_monitor.reports.figures import HIGHEST, LOWEST, Mean
 from qa_monitor.reports.values import Week
 
-__all__ = ["MOST_WEEKS", "scale_chart", "trend_chart"]
+__all__ = [
+    "MOST_WEEKS",
+    "make_svg",
+    "place_label",
+    "place_mark",
+    "scale_chart",
+    "scale_place",
+    "trend_chart",
+]
 
 MOST_WEEKS = 26
 """A trend shows the latest half year; older weeks stay in the table beside it."""
@@ -34,7 +42,7 @@ def scale_chart(chart_id: str, own: Mean, team: Mean | None, *, own_name: str = 
         Markup(
             '<line class="grid" x1="{0:.1f}" x2="{0:.1f}" y1="4" y2="{1}"/>'
             '<text x="{0:.1f}" y="{2}" text-anchor="middle">{3}</text>'
-        ).format(_across(tick), foot, foot + 14, tick)
+        ).format(scale_place(tick), foot, foot + 14, tick)
         for tick in range(1, 6)
     ]
     for mean, kind, name, y in rows:
@@ -43,11 +51,11 @@ def scale_chart(chart_id: str, own: Mean, team: Mean | None, *, own_name: str = 
             parts.append(
                 Markup(
                     '<line class="{} interval" x1="{:.1f}" x2="{:.1f}" y1="{}" y2="{}"/>'
-                ).format(kind, _across(mean.low), _across(mean.high), y, y)
+                ).format(kind, scale_place(mean.low), scale_place(mean.high), y, y)
             )
-        parts.append(_mark(kind, _across(mean.mean), y))
+        parts.append(place_mark(kind, scale_place(mean.mean), y))
     said = "; ".join(f"{name}: {_in_words(mean)}" for mean, _, name, _ in rows)
-    return _svg(chart_id, foot + 20, "Mean on the scale of 1 to 5", said, parts)
+    return make_svg(chart_id, foot + 20, "Mean on the scale of 1 to 5", said, parts)
 
 
 def trend_chart(chart_id: str, weeks: Sequence[Week]) -> Markup:
@@ -82,37 +90,39 @@ def trend_chart(chart_id: str, weeks: Sequence[Week]) -> Markup:
                     'y1="{1:.1f}" y2="{2:.1f}"/>'
                 ).format(x, down(mean.low), down(mean.high))
             )
-        parts.append(_mark("own" if mean.n > 1 else "own single", x, down(mean.mean)))
+        parts.append(place_mark("own" if mean.n > 1 else "own single", x, down(mean.mean)))
         if x - last_date >= _DATE_WIDTH:
             last_date = x
-            parts.append(_label(x, bottom + 20, f"{week.monday.day} {week.monday:%b}"))
+            parts.append(place_label(x, bottom + 20, f"{week.monday.day} {week.monday:%b}"))
         if x - last_count >= _COUNT_WIDTH:
             last_count = x
-            parts.append(_label(x, bottom + 36, f"n={mean.n}"))
+            parts.append(place_label(x, bottom + 36, f"n={mean.n}"))
     said = "; ".join(
         f"week of {week.monday.day} {week.monday:%B %Y}: {_in_words(week.mean)}" for week in weeks
     )
-    return _svg(chart_id, 154, "Weekly means", said, parts)
+    return make_svg(chart_id, 154, "Weekly means", said, parts)
 
 
-def _across(points: float) -> float:
+def scale_place(points: float) -> float:
     """Where ``points`` lie on the scale, in units of the drawing."""
     left, right = 58.0, 308.0
     return left + (points - LOWEST) / (HIGHEST - LOWEST) * (right - left)
 
 
-def _mark(kind: str, x: float, y: float) -> Markup:
+def place_mark(kind: str, x: float, y: float) -> Markup:
     """A disc for the agent, hollow for a single call, and a diamond for the team."""
     if kind == "team":
         return Markup('<path class="team dot" d="M{:.1f} {}l6 6l-6 6l-6 -6z"/>').format(x, y - 6)
     return Markup('<circle class="{} dot" cx="{:.1f}" cy="{:.1f}" r="5"/>').format(kind, x, y)
 
 
-def _label(x: float, y: float, text: str) -> Markup:
+def place_label(x: float, y: float, text: str) -> Markup:
+    """``text`` with its middle at ``x``."""
     return Markup('<text x="{:.1f}" y="{:.0f}" text-anchor="middle">{}</text>').format(x, y, text)
 
 
-def _svg(chart_id: str, height: int, title: str, said: str, parts: Sequence[Markup]) -> Markup:
+def make_svg(chart_id: str, height: int, title: str, said: str, parts: Sequence[Markup]) -> Markup:
+    """A drawing of 320 units by ``height``; ``said`` is what it tells those who do not see it."""
     return Markup(
         '<svg class="chart" viewBox="0 0 {width} {height}" role="img" '
         'aria-labelledby="{id}-title {id}-desc"><title id="{id}-title">{title}</title>'
