@@ -493,9 +493,7 @@ def test_who_passes_a_call_on_is_not_asked_again_but_others_are(
     assert take_next(store, "rita") is None
     assert [skip.note for skip in store.queueing.skips([task.task_id])] == ["a neighbour"]
     with pytest.raises(UsageError):
-        store.queueing.assign(
-            [task.task_id], "rita", by="sam", scope=EVERYTHING, reach=EVERYTHING
-        )
+        store.queueing.assign([task.task_id], "rita", by="sam", scope=EVERYTHING, reach=EVERYTHING)
     assert take_next(store, "cora") == "calls-1"
 
 
