@@ -44,8 +44,10 @@ __all__ = [
     "SourceRules",
     "caller_key",
     "load_caller_secret",
+    "read_call_records",
     "recording_key",
     "take_in",
+    "take_in_one",
 ]
 
 AUDIO_SUFFIXES = frozenset(
@@ -167,7 +169,7 @@ def take_in(
     impossible time zone.
     """
     files = list(_find(paths, rules.own_folder))
-    rows = _read_rows(metadata) if metadata else []
+    rows = read_call_records(metadata) if metadata else []
     by_name: dict[str, list[Path]] = {}
     for path in files:
         by_name.setdefault(path.name, []).append(path)
@@ -190,7 +192,7 @@ def take_in(
             row_of[found[0]] = row
     intakes: list[Intake] = []
     for position, path in enumerate(files, start=1):
-        taken = _take_one(position, path, row_of.get(path, {}), rules)
+        taken = take_in_one(position, path, row_of.get(path, {}), rules)
         if isinstance(taken, Intake):
             intakes.append(taken)
         else:
@@ -321,8 +323,11 @@ def _named(named: str, number: int, own_folder: Path | None) -> Iterable[Path]:
 # --- call records --------------------------------------------------------------------------------
 
 
-def _read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV, JSON or JSON Lines file, allowed fields only."""
+def read_call_records(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV, JSON or JSON Lines file, allowed fields only.
+
+    Raises ``MetadataError`` when it cannot be read as a whole.
+    """
     rows: list[Any] = []
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -389,9 +394,13 @@ def _refuse_row(number: int, row: Mapping[str, str], rules: IntakeRules, what: s
 # --- one recording -------------------------------------------------------------------------------
 
 
-def _take_one(
+def take_in_one(
     position: int, path: Path, row: Mapping[str, str], rules: IntakeRules
 ) -> Intake | Refusal:
+    """The recording at ``path``, with what ``row`` (of call records) and its sidecar tell of it.
+
+    Raises ``ConfigError`` for an impossible time zone; all else that is wrong is a refusal.
+    """
     source, sha256 = rules.source, None
     call_id = f"{rules.source}-recording-{position}"
     try:

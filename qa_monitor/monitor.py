@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from qa_monitor.errors import (
     StoreError,
     UsageError,
 )
-from qa_monitor.intake import load_caller_secret, take_in
+from qa_monitor.intake import Intake, Refusal, load_caller_secret, take_in
 from qa_monitor.store import Scope, open_store
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
         StoredAlert,
     )
     from qa_monitor.transcription import Recogniser
+    from qa_monitor.watching import WatchObserver, WatchSummary
     from qa_monitor.waveforms import Waveform
 
 __all__ = ["ListedRubric", "Monitor", "SilentObserver", "Verified"]
@@ -75,6 +77,9 @@ _NOTES = 5
 
 _BASELINE = timedelta(days=28)
 """The calls that a goal's baseline is measured by."""
+
+
+_PATIENCE_S = 20.0
 
 
 class SilentObserver:
@@ -105,6 +110,24 @@ class _AlertsFirst:
         if outcome.alerts:
             self._monitor.deliver_alerts(wait_s=1.0)
         self._observer.finished(outcome)
+
+
+class _Telling:
+    """An observer that tells ``finished`` of each outcome, then wakes who hands over its alerts."""
+
+    def __init__(self, finished: Callable[[Outcome], None], wake: Callable[[], None]) -> None:
+        self._finished, self._wake = finished, wake
+
+    def advanced(self, call_id: str, stage: str, fraction: float) -> None:
+        """Nothing."""
+
+    def finished(self, outcome: Outcome) -> None:
+        """Pass it on; alerts go out even where that ends the run."""
+        try:
+            self._finished(outcome)
+        finally:
+            if outcome.alerts:
+                self._wake()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +294,76 @@ class Monitor:
             channels=self.routes,
             was_deleted=self.keeper.was_deleted,
         )
+
+    def watch(
+        self,
+        folder: Path,
+        *,
+        metadata: Path | None = None,
+        every_s: float | None = None,
+        once: bool = False,
+        observer: WatchObserver | None = None,
+        stop: threading.Event | None = None,
+    ) -> WatchSummary:
+        """Score recordings of ``folder`` as they are finished, until ``stop`` is set.
+
+        Alerts are handed over in the background meanwhile, reminders too. ``once`` ends when all
+        that is there was tried. What ``score`` says holds here too; see ``watching.watch`` for what
+        becomes of failures. Raises ``UsageError`` where there is no such folder, ``ModelError`` and
+        ``ConfigError``.
+        """
+        from qa_monitor.pipeline import intake_rules, score_batch
+        from qa_monitor.watching import SilentWatcher, WatchedFolder, check_folder, watch
+
+        check_folder(folder)
+        settings, rules = self.config.watch, intake_rules(self.config)
+        watching = observer or SilentWatcher()
+        courier = self.courier(report=watching.trouble)
+        files = WatchedFolder(
+            folder,
+            rules=rules,
+            known=self.store.arrivals.known_files(),
+            since=self.store.arrivals.watching_since(),
+            metadata=metadata,
+            stable_s=settings.stable_s,
+            sidecar_wait_s=settings.sidecar_wait_s,
+        )
+
+        def score(
+            intakes: Sequence[Intake],
+            refusals: Sequence[Refusal],
+            finished: Callable[[Outcome], None],
+        ) -> Sequence[Outcome]:
+            return score_batch(
+                intakes,
+                refusals,
+                stages=lambda: self.stages,
+                store=self.store,
+                observer=_Telling(finished, courier.wake),
+                channels=self.routes,
+                was_deleted=self.keeper.was_deleted,
+            )
+
+        if not once:
+            # The first recording that comes need not wait for the models.
+            _ = self.stages
+        # Settings that are wrong are told of before anything is taken up.
+        _ = self.channels
+        courier.start()
+        try:
+            return watch(
+                files,
+                score,
+                self.store,
+                rules,
+                observer=watching,
+                stop=stop or threading.Event(),
+                every_s=settings.every_s if every_s is None else every_s,
+                once=once,
+                patience_s=settings.stable_s + settings.sidecar_wait_s + _PATIENCE_S,
+            )
+        finally:
+            courier.stop()
 
     def verify(
         self, targets: Sequence[str | Path] | None = None, *, observer: Observer | None = None

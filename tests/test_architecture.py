@@ -62,6 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "store",
     },
     "retention": {"errors", "intake", "reports", "store"},
+    "watching": {"calls", "errors", "intake", "pipeline", "store"},
     "rescoring": {"alerts", "calls", "errors", "scoring", "store", "verification"},
     "reviewing": {"calls", "errors", "scoring", "store"},
     "monitor": {
@@ -80,6 +81,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "store",
         "verification",
         "waveforms",
+        "watching",
     },
     "evaluation": {*STAGES, "calls", "errors", "models", "monitor", "pipeline"},
     "accounts": {"errors", "store"},

@@ -124,6 +124,12 @@ class Arrivals:
             }
         )
 
+    def watching_since(self) -> datetime | None:
+        """When the first file was dealt with; ``None`` where nobody has watched yet."""
+        query = select(func.min(watched_files.c.noted_at))
+        since: datetime | None = self._database.read(lambda c: c.scalar(query))
+        return since
+
     def note(
         self, path_digest: str, file: KnownFile, *, now: datetime, arrival: Arrival | None = None
     ) -> None:
