@@ -115,6 +115,10 @@ class Viewer:
         if reason is not None:
             self._access["reason"] = reason
 
+    def note_nothing(self) -> None:
+        """Say that the log has an entry already that covers this request, as of one playback."""
+        self._access["is_silent"] = True
+
     def _about(self, kind: str, object_id: str | None) -> None:
         self._access |= {"kind": kind, "object_id": object_id and object_id[:200]}
 
@@ -142,6 +146,10 @@ class Viewer:
             self._pages.render(template, viewer=self, said=self._flash, **context),
             status_code=status,
         )
+
+    def url(self, name: str, **parameters: Any) -> str:
+        """The address of route ``name``, as templates have it."""
+        return self._pages.url(name, **parameters)
 
     def flash(self, text: str) -> None:
         """Say ``text`` (never words of a call) on the next page."""
