@@ -6,7 +6,6 @@ one line and the exit code of their class (see ``errors``).
 
 from __future__ import annotations
 
-import getpass
 import io
 import json
 import math
@@ -44,6 +43,7 @@ from qa_monitor.errors import (
     QAMonitorError,
     StoreError,
     UsageError,
+from qa_monitor.commands.watching import watch
 )
 
 if TYPE_CHECKING:
@@ -189,6 +189,8 @@ app.command(epilog="Example: qa-monitor retention --dry-run")(retention)
 def _version(wanted: bool) -> None:
     if wanted:
         print_text(f"qa-monitor {__version__}")
+app.command(epilog="Example: qa-monitor watch recordings/ --metadata calls.csv")(watch)
+app.command(epilog="Example: qa-monitor alerts --open")(alerts)
         raise typer.Exit
 
 
@@ -238,7 +240,7 @@ def score(
             print_json(
                 {
                     "calls": [_outcome_json(outcome, monitor) for outcome in outcomes],
-                    "alerts": [_alert_json(alert) for alert in _alerts_of(outcomes, monitor)],
+                    "alerts": [alert_json(alert) for alert in _alerts_of(outcomes, monitor)],
                     "reports": [str(path) for path in written],
                 }
             )
@@ -281,7 +283,7 @@ def show(
                     **_record_json(record),
                     "measures": [_measure_json(measure) for measure in measures],
                     "cards": _jsonable(cards),
-                    "alerts": [_alert_json(alert) for alert in alerts],
+                    "alerts": [alert_json(alert) for alert in alerts],
                 }
             )
             return
@@ -290,7 +292,7 @@ def show(
         if len(cards) > 1:
             _print_cards(cards, record.scorecard.rubric_version)
         if alerts:
-            console().print(_alert_table(alerts))
+            console().print(alert_table(alerts))
 
 
 _DAYS = ["%Y-%m-%d"]
@@ -466,38 +468,6 @@ def report_agent(
             print_text(
                 "".join(lines[1:] if position and report_format is ReportFormat.CSV else lines)
             )
-
-
-@app.command(epilog="Example: qa-monitor alerts --open")
-def alerts(
-    ctx: typer.Context,
-    open_only: Annotated[
-        bool, typer.Option("--open", help="Only those nobody has closed.")
-    ] = False,
-    resolve: Annotated[
-        str | None, typer.Option(metavar="ALERT", help="Close an alert as dealt with.")
-    ] = None,
-    deliver: Annotated[
-        bool, typer.Option("--deliver", help="Try again now to hand over what is queued.")
-    ] = False,
-    as_json: JsonFlag = False,
-) -> None:
-    """List alerts, urgent and unescalated calls first."""
-    with monitor_of(ctx) as monitor:
-        if resolve:
-            monitor.store.set_alert_state(resolve, "resolved", now=datetime.now(UTC), by=_account())
-        problems = monitor.deliver_alerts(retry_now=True).problems if deliver else ()
-        for problem in problems:
-            say(f"qa-monitor: {problem.message}")
-        found = monitor.alerts(open_only=open_only)
-        if as_json:
-            print_json([_alert_json(alert) for alert in found])
-        elif found:
-            console().print(_alert_table(found))
-        else:
-            say("No alerts." if not open_only else "No open alerts.")
-    if problems:
-        raise typer.Exit(DeliveryError.exit_code)
 
 
 @app.command(epilog="Example: qa-monitor redact chat.txt captions.vtt --output redacted/")
@@ -865,7 +835,7 @@ def _redact_file(
             dialogue = monitor.redact_recording(file, output=target, observer=observer)
         _warn_of_demonstration(monitor)
         return _Redacted([dialogue], _jsonable(dialogue), lambda: _print_turns(dialogue))
-    document = monitor.redact_text(text.content, suffix=file.suffix, by=_account(), **wanted)
+    document = monitor.redact_text(text.content, suffix=file.suffix, by=account(), **wanted)
     if wanted["keep"]:
         counts = ", ".join(f"{name} ({document.kept.get(name, 0)})" for name in wanted["keep"])
         say(f"qa-monitor: left as it was: {counts}. Logged in {monitor.kept_log}.")
@@ -922,14 +892,6 @@ def _why_table(calls: Sequence[RedactedDialogue], number: int | None) -> Table:
                 row = [_clock(span.start_s).strip(), *row] if is_timed else row
                 table.add_row(*([call.call_id, *row] if len(calls) > 1 else row))
     return table
-
-
-def _account() -> str:
-    """Who runs this; in a container an account may have no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
 
 
 _DEMONSTRATION = (
@@ -1046,7 +1008,7 @@ def _print_score_tables(outcomes: tuple[Outcome, ...], monitor: Monitor) -> None
         console().print(table)
     found = _alerts_of(outcomes, monitor)
     if found:
-        console().print(_alert_table(found))
+        console().print(alert_table(found))
 
 
 def _row(record: CallRecord) -> list[str]:
@@ -1068,23 +1030,6 @@ def _row(record: CallRecord) -> list[str]:
 def _alerts_of(outcomes: tuple[Outcome, ...], monitor: Monitor) -> list[Any]:
     calls = {outcome.call_id for outcome in outcomes}
     return [alert for alert in monitor.alerts() if alert.alert.call_id in calls]
-
-
-def _alert_table(found: Any) -> Table:
-    from rich.table import Table
-
-    table = Table("alert", "severity", "call", "reason", "state", title="Alerts")
-    table.title_justify = "left"
-    for stored in found:
-        alert = stored.alert
-        table.add_row(
-            alert.alert_id,
-            alert.severity,
-            alert.call_id,
-            alert.reason.replace("_", " "),
-            stored.state,
-        )
-    return table
 
 
 def _print_record(record: CallRecord) -> None:
@@ -1479,11 +1424,6 @@ def _outcome_json(outcome: Outcome, monitor: Monitor) -> dict[str, Any]:
         if record.dialogue.verification is not None:
             line["verification"] = _verification_json(record.dialogue.verification)
     return line
-
-
-def _alert_json(stored: Any) -> dict[str, Any]:
-    whole: dict[str, Any] = _jsonable(stored.alert)
-    return {**whole, "state": stored.state}
 
 
 # --- progress ------------------------------------------------------------------------------------

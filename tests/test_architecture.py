@@ -101,7 +101,17 @@ MAY_IMPORT: dict[str, set[str]] = {
         "store",
         "waveforms",
     },
-    "commands": {"accounts", "config", "errors", "monitor", "retention", "store", "web"},
+    "commands": {
+        "accounts",
+        "config",
+        "errors",
+        "monitor",
+        "pipeline",
+        "retention",
+        "store",
+        "watching",
+        "web",
+    },
     "cli": {
         "alerts",
         "calls",

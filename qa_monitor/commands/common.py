@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import sys
@@ -13,7 +14,7 @@ from rich.console import Console
 if TYPE_CHECKING:
     from qa_monitor.monitor import Monitor
 
-__all__ = ["JsonFlag", "console", "monitor_of", "print_json", "print_text", "say"]
+__all__ = ["JsonFlag", "account", "console", "monitor_of", "print_json", "print_text", "say"]
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
@@ -39,6 +40,14 @@ def print_json(value: object) -> None:
 def print_text(text: str) -> None:
     """``text`` on stdout, with a line's end."""
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def account() -> str:
+    """Who runs this; in a container an account may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def monitor_of(ctx: typer.Context) -> Monitor:
