@@ -30,9 +30,20 @@ from typer.core import TyperGroup
 from qa_monitor import __version__
 from qa_monitor.calls import EntityType
 from qa_monitor.commands.accounts import agents_app, users_app
-from qa_monitor.commands.common import JsonFlag, console, monitor_of, print_json, print_text, say
+from qa_monitor.commands.alerting import alert_json, alert_table, alerts
+from qa_monitor.commands.common import (
+    JsonFlag,
+    account,
+    console,
+    monitor_of,
+    print_json,
+    print_text,
+    say,
+)
+from qa_monitor.commands.demo import demo_data
 from qa_monitor.commands.keeping import delete, hold_app, retention
 from qa_monitor.commands.serving import serve
+from qa_monitor.commands.watching import watch
 from qa_monitor.errors import (
     EXIT_INTERNAL,
     EXIT_INTERRUPTED,
@@ -43,7 +54,6 @@ from qa_monitor.errors import (
     QAMonitorError,
     StoreError,
     UsageError,
-from qa_monitor.commands.watching import watch
 )
 
 if TYPE_CHECKING:
@@ -179,18 +189,19 @@ app.add_typer(models_app, name="models")
 app.add_typer(users_app, name="users")
 app.add_typer(agents_app, name="agents")
 app.add_typer(hold_app, name="hold")
+app.command(epilog="Example: qa-monitor watch recordings/ --metadata calls.csv")(watch)
+app.command(epilog="Example: qa-monitor alerts --open")(alerts)
 app.command(epilog="Example: qa-monitor serve --port 8710")(serve)
 app.command(epilog="Example: qa-monitor delete calls-10423 --reason 'asked for by the caller'")(
     delete
 )
 app.command(epilog="Example: qa-monitor retention --dry-run")(retention)
+app.command("demo-data", epilog="Example: qa-monitor demo-data --users")(demo_data)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
         print_text(f"qa-monitor {__version__}")
-app.command(epilog="Example: qa-monitor watch recordings/ --metadata calls.csv")(watch)
-app.command(epilog="Example: qa-monitor alerts --open")(alerts)
         raise typer.Exit
 
 
