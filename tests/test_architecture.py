@@ -92,6 +92,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "calls",
         "errors",
         "evaluation",
+        "models",
         "monitor",
         "pipeline",
         "reports",

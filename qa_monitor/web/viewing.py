@@ -52,6 +52,7 @@ class Viewer:
     ) -> None:
         self.request = request
         self.user = user
+        self.via = via
         self.session = session
         self.monitor: Monitor = request.app.state.monitor
         self.store: Store = self.monitor.store
