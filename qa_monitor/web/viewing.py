@@ -127,8 +127,9 @@ class Viewer:
 
     @property
     def is_htmx(self) -> bool:
-        """Whether a part of a page is asked for, by its script."""
-        return self.request.headers.get("hx-request") == "true"
+        """Whether a part of a page is asked for, by its script; not when it goes back a page."""
+        headers = self.request.headers
+        return headers.get("hx-request") == "true" and "hx-history-restore-request" not in headers
 
     def page(self, template: str, *, status: int = 200, **context: Any) -> Response:
         """A whole page."""
