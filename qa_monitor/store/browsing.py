@@ -67,6 +67,7 @@ from qa_monitor.store.tables import (
     scores,
     transcripts,
 )
+from qa_monitor.store.tasks import IS_OPEN, review_tasks
 from qa_monitor.store.values import AlertState
 from qa_monitor.store.words import (
     Snippet,
@@ -528,10 +529,13 @@ class Browsing:
         sort: Sort = Sort.NEWEST,
         cursor: str | None = None,
         limit: int = 50,
+        blind_for: str | None = None,
     ) -> CallPage:
         """The first ``limit`` calls of a list, or those where ``cursor`` of another page points.
 
-        Raises ``UsageError`` for a cursor that is not of this order, or no cursor.
+        Left out are the calls that the user ``blind_for`` is to review without seeing what the
+        machine says: by what they are filtered and sorted, a list would tell. Raises
+        ``UsageError`` for a cursor that is not of this order, or no cursor.
         """
         place = None if cursor is None else _Cursor.parse(cursor, sort)
         is_back = place is not None and place.is_back
@@ -542,6 +546,8 @@ class Browsing:
 
         def work(connection: Connection) -> CallPage:
             conditions = self._conditions(chosen, scope, terms)
+            if blind_for is not None:
+                conditions.append(_is_not_blind(blind_for))
             query = (
                 select(
                     call_index, *(key.expression.label(f"key_{n}") for n, key in enumerate(keys))
@@ -742,6 +748,12 @@ class Browsing:
 
 def _within(scope: Scope | None) -> ColumnElement[bool]:
     return true() if scope is None else scope.condition(call_index.c.agent_id)
+
+
+def _is_not_blind(user_id: str) -> ColumnElement[bool]:
+    is_theirs = or_(review_tasks.c.assigned_to == user_id, review_tasks.c.taken_by == user_id)
+    blind = select(review_tasks.c.call_id).where(IS_OPEN, review_tasks.c.is_blind, is_theirs)
+    return call_index.c.call_id.not_in(blind)
 
 
 def _one_of(column_: ColumnElement[Any], values: frozenset[Any]) -> ColumnElement[bool]:

@@ -29,7 +29,7 @@ from qa_monitor.errors import (
     SignInError,
     StoreError,
 )
-from qa_monitor.web import administration, sign_in
+from qa_monitor.web import administration, calls, sign_in
 from qa_monitor.web.pages import Pages, static_file
 from qa_monitor.web.security import AccessLogged, SecurityHeaders, cookie_name
 
@@ -42,6 +42,8 @@ _LOG = logging.getLogger("qa_monitor.web")
 _ROUTERS: tuple[APIRouter, ...] = (
     sign_in.open_pages,
     sign_in.pages,
+    calls.pages,
+    calls.api,
     administration.pages,
     administration.api,
 )
