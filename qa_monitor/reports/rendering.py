@@ -17,7 +17,7 @@ from markupsafe import Markup
 from qa_monitor.reports.charts import MOST_WEEKS, scale_chart, trend_chart
 from qa_monitor.reports.figures import Mean, Tally
 from qa_monitor.reports.values import CRITERIA, AgentReport, Change, GoalReport
-from qa_monitor.reports.wording import NOT_ASSESSED, add_words, day, duration
+from qa_monitor.reports.wording import NOT_ASSESSED, add_words, amount, day
 
 __all__ = [
     "Link",
@@ -179,7 +179,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     add_words(environment)
-    environment.filters.update(amount=amount, habit=_habit, to_reader=_to_reader)
+    environment.filters.update(habit=_habit, to_reader=_to_reader)
     environment.globals.update(
         against_team=_AGAINST_TEAM,
         changed=_changed,
@@ -193,13 +193,6 @@ def _environment() -> Environment:
         trend_chart=trend_chart,
     )
     return environment
-
-
-def amount(value: float, unit: str) -> str:
-    """A value in its unit: ``points``, ``share`` (0 to 1), ``s`` or ``count``."""
-    if unit == "share":
-        return f"{value * 100:.0f} %"
-    return duration(value) if unit == "s" else f"{value:.1f}"
 
 
 def _changed(change: Change | None, unit: str) -> str:

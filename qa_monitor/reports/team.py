@@ -25,6 +25,7 @@ from qa_monitor.reports.figures import (
     difference_of_shares,
     share,
 )
+from qa_monitor.reports.rendering import csv_cell
 from qa_monitor.reports.values import CRITERIA
 from qa_monitor.store import (
     HandleTime,
@@ -528,7 +529,7 @@ def _lines(report: TeamReport) -> Iterator[_Line]:
     yield from (
         ("period", "first", "day", report.period.first.isoformat()),
         ("period", "last", "day", report.period.last.isoformat()),
-        ("period", "team", "name", _harmless(report.team or "all")),
+        ("period", "team", "name", csv_cell(report.team or "all")),
         ("calls", "all", "count", report.calls, None, None, None, report.calls_before),
         ("calls", "outbound", "count", report.outbound),
     )
@@ -584,8 +585,3 @@ def _share_line(section: str, row: ShareRow, name: str | None = None) -> _Line:
     own, before = row.share, row.before
     figures = (own.mean, own.low, own.high, own.n) if own else (None, None, None, 0)
     return (section, name or row.code, "share", *figures, before and before.mean, row.change)
-
-
-def _harmless(text: str) -> str:
-    """``text`` as no spreadsheet takes it for a formula [OWASP, CSV injection]."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -30,6 +30,7 @@ __all__ = [
     "ROLES",
     "URGENCIES",
     "add_words",
+    "amount",
     "call_type",
     "calls",
     "chips",
@@ -115,6 +116,7 @@ _PLACEHOLDER = re.compile(r"<([A-Z_]+)_\d+>")
 def add_words(environment: Environment) -> None:
     """Give the templates of ``environment`` these words, as filters and globals."""
     environment.filters.update(
+        amount=amount,
         action=lambda code: ACTIONS[code].moment,
         call_type=lambda value: NOT_ASSESSED if value is None else call_type(value),
         calls=calls,
@@ -174,6 +176,13 @@ def duration(seconds: float) -> str:
     if whole < 60:
         return f"{whole} s"
     return f"{whole // 60} min {whole % 60:02d} s"
+
+
+def amount(value: float, unit: str) -> str:
+    """A value in its unit: ``points``, ``share`` (0 to 1), ``s`` or ``count``."""
+    if unit == "share":
+        return f"{value * 100:.0f} %"
+    return duration(value) if unit == "s" else f"{value:.1f}"
 
 
 def day(when: date) -> str:

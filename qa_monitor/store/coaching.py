@@ -6,6 +6,7 @@ ever had is kept with who set it, when and why. What is about a call goes when t
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -366,10 +367,17 @@ class Coaching:
         return Note(note_id=note_id, **values)  # type: ignore[arg-type]
 
     def notes(
-        self, agent_id: str, *, shared_only: bool = False, limit: int = 100
+        self,
+        agent_id: str,
+        *,
+        shared_only: bool = False,
+        call_id: str | None = None,
+        limit: int = 100,
     ) -> tuple[Note, ...]:
-        """The notes on an agent, the newest first."""
+        """The notes on an agent, or on one of the agent's calls, the newest first."""
         query = select(coaching_notes).where(coaching_notes.c.agent_id == agent_id)
+        if call_id is not None:
+            query = query.where(coaching_notes.c.call_id == call_id)
         if shared_only:
             query = query.where(coaching_notes.c.is_shared)
         query = query.order_by(coaching_notes.c.note_id.desc()).limit(limit)
@@ -436,9 +444,8 @@ class Coaching:
         """
         if state is GoalState.OPEN:
             raise UsageError("a goal is closed as met or as dropped.")
-        because = (
-            _said(because, "why it is dropped") if state is GoalState.DROPPED else because.strip()
-        )
+        if because.strip() or state is GoalState.DROPPED:
+            because = _said(because, "why it is dropped")
         self._goal(goal_id)
 
         def work(connection: Connection) -> None:
@@ -703,9 +710,9 @@ class Coaching:
         before: int | None = None,
         limit: int = 100,
     ) -> tuple[Dispute, ...]:
-        """Disputes that fit all that is given, open ones first, then the newest.
+        """Disputes that fit all that is given, the newest first.
 
-        ``before`` is the ``dispute_id`` where the page before ended (of decided ones).
+        ``before`` is the ``dispute_id`` where the page before ended.
         """
         chosen: list[ColumnElement[bool]] = []
         if scope is not None:
@@ -770,9 +777,12 @@ class Coaching:
 
 
 def _said(text: str, what: str) -> str:
-    text = text.strip()
+    text = text.replace("\r\n", "\n").strip()
     if not text:
         raise UsageError(f"write {what}.")
+    # Control characters, and halves of pairs that no encoding takes.
+    if any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in text if letter not in "\n\t"):
+        raise UsageError(f"{what} holds characters that are no text. Type it anew.")
     if len(text) > LONGEST_TEXT:
         raise UsageError(f"{what} is longer than {LONGEST_TEXT} characters; shorten it.")
     return text
@@ -921,7 +931,7 @@ def _load_disputes(connection: Connection, chosen: Any, limit: int) -> tuple[Dis
             ),
         )
         .where(*chosen)
-        .order_by(disputes.c.state != DisputeState.OPEN.value, disputes.c.dispute_id.desc())
+        .order_by(disputes.c.dispute_id.desc())
         .limit(limit)
     )
     return tuple(

@@ -160,10 +160,20 @@ class Reporting:
         )
 
     def calls(
-        self, agent_id: str, *, since: datetime | None = None, until: datetime | None = None
+        self,
+        agent_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        call_id: str | None = None,
     ) -> tuple[ScoredCall, ...]:
-        """The agent's calls begun in ``[since, until)``, oldest first; undated ones without."""
+        """The agent's calls begun in ``[since, until)``, oldest first, or call ``call_id`` only.
+
+        With a period, calls without a date are left out.
+        """
         chosen = [calls.c.agent_id == agent_id, *_within(since, until, None)]
+        if call_id is not None:
+            chosen.append(calls.c.call_id == call_id)
         return self._read(lambda c: _scored_calls(c, chosen))
 
     def corrections(self, call_ids: Sequence[str]) -> Mapping[str, Mapping[str, Correction]]:

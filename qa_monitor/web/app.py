@@ -29,7 +29,7 @@ from qa_monitor.errors import (
     SignInError,
     StoreError,
 )
-from qa_monitor.web import administration, calls, sign_in
+from qa_monitor.web import administration, agents, calls, disputes, listening, one_call, own, sign_in
 from qa_monitor.web.pages import Pages, static_file
 from qa_monitor.web.security import AccessLogged, SecurityHeaders, cookie_name
 
@@ -42,10 +42,19 @@ _LOG = logging.getLogger("qa_monitor.web")
 _ROUTERS: tuple[APIRouter, ...] = (
     sign_in.open_pages,
     sign_in.pages,
-    calls.pages,
-    calls.api,
     administration.pages,
     administration.api,
+    agents.pages,
+    agents.api,
+    own.pages,
+    own.api,
+    disputes.pages,
+    disputes.api,
+    calls.pages,
+    calls.api,
+    one_call.pages,
+    one_call.api,
+    listening.pages,
 )
 _TITLES = {
     400: "That cannot be read",
