@@ -413,6 +413,17 @@ def test_what_somebody_took_is_theirs_until_the_time_is_over(
         )
 
 
+def test_what_is_put_back_is_anybodys_again(store: Store, refresh: Callable[..., int]) -> None:
+    keep(store, make_record("calls-1"))
+    refresh()
+    take_next(store, "rita")
+    (task,) = open_tasks(store)
+    with pytest.raises(UsageError, match="not yours"):
+        store.queueing.put_back(task.task_id, "cora", scope=EVERYTHING)
+    store.queueing.put_back(task.task_id, "rita", scope=EVERYTHING)
+    assert take_next(store, "cora") == "calls-1"
+
+
 def test_a_page_loaded_again_after_the_time_is_over_still_hides_what_it_hid(
     store: Store, refresh: Callable[..., int]
 ) -> None:

@@ -53,20 +53,31 @@ class LabelledExport:
     """Labelled calls and what was left out.
 
     ``lines`` are JSON texts, one a call, in the order of the call ids; ``incomplete`` calls lack a
-    head, ``disagreeing`` ones have reviewers of different minds.
+    head, ``disagreeing`` ones have reviewers of different minds. ``next_after`` is the call after
+    which to go on, ``None`` at the end.
     """
 
     lines: tuple[str, ...]
     incomplete: int
     disagreeing: int
+    next_after: str | None = None
 
     def text(self) -> str:
         """A JSON Lines file."""
         return "".join(f"{line}\n" for line in self.lines)
 
 
-def export_labelled(store: Store, scope: Scope, *, basis: Basis = Basis.ALL) -> LabelledExport:
+def export_labelled(
+    store: Store,
+    scope: Scope,
+    *,
+    basis: Basis = Basis.ALL,
+    after: str | None = None,
+    limit: int | None = None,
+) -> LabelledExport:
     """The reviewed calls within ``scope`` as labelled calls, of the readings of ``basis``.
+
+    All, or ``limit`` reviewed calls whose ids come after ``after``.
 
     A label is what reviewers said last in a review they finished. Of two within one point the later
     stands; of two further apart, or with other classes, neither: the call is left out and counted,
@@ -76,9 +87,10 @@ def export_labelled(store: Store, scope: Scope, *, basis: Basis = Basis.ALL) -> 
     blind, and whether the call was drawn at random. PHI spans mark the placeholders, which is what
     the redactor has to leave as they are.
     """
-    lines = []
+    lines: list[str] = []
     incomplete = disagreeing = 0
-    for call_id, words in store.ratings.latest_words(scope):
+    words_of = store.ratings.latest_words(scope, after=after, limit=limit)
+    for call_id, words in words_of.items():
         chosen = [word for word in words if _is_of(word, basis)]
         if not chosen:
             continue
@@ -94,7 +106,12 @@ def export_labelled(store: Store, scope: Scope, *, basis: Basis = Basis.ALL) -> 
                 # Deleted meanwhile.
                 continue
             lines.append(json.dumps(_line(record, found), ensure_ascii=False))
-    return LabelledExport(lines=tuple(lines), incomplete=incomplete, disagreeing=disagreeing)
+    return LabelledExport(
+        lines=tuple(lines),
+        incomplete=incomplete,
+        disagreeing=disagreeing,
+        next_after=max(words_of) if limit is not None and len(words_of) == limit else None,
+    )
 
 
 def _is_of(word: LatestWord, basis: Basis) -> bool:

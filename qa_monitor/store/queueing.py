@@ -629,6 +629,22 @@ class Queueing:
 
         return self._database.write(work)
 
+    def put_back(self, task_id: int, user_id: str, *, scope: Scope) -> None:
+        """Let others have a task again that the user had taken, or was assigned.
+
+        Raises ``NotFoundError``, and ``UsageError`` when it is not theirs.
+        """
+
+        def work(connection: Connection) -> None:
+            self._found(connection, task_id, scope)
+            if not self._fits(connection, task_id, and_(IS_OPEN, _is_of(user_id))):
+                raise UsageError("this task is not yours to put back.")
+            own = review_tasks.c.task_id == task_id
+            nobody = {"taken_by": None, "taken_until": None, "assigned_to": None}
+            connection.execute(update(review_tasks).where(own).values(nobody))
+
+        self._database.write(work)
+
     def assign(
         self,
         task_ids: Collection[int],

@@ -6,7 +6,7 @@ finished: whoever comes back later has seen more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -123,31 +123,51 @@ class Ratings:
 
         return self._database.read(work)
 
-    def latest_words(self, scope: Scope) -> Iterator[tuple[str, Sequence[LatestWord]]]:
+    def latest_words(
+        self, scope: Scope, *, after: str | None = None, limit: int | None = None
+    ) -> Mapping[str, Sequence[LatestWord]]:
         """Each call within ``scope`` that was reviewed, with everybody's latest finished words.
 
-        In the order of the call ids. Of each person and head the last word counts, of whichever
-        run; words of reviews that are not finished do not.
+        In the order of the call ids; all, or ``limit`` calls ``after`` one. Of each person and head
+        the last word counts, of whichever run; words of reviews that are not finished do not.
         """
+        reviewed = (
+            select(reviews.c.call_id)
+            .join(calls, calls.c.call_id == reviews.c.call_id)
+            .where(scope.condition())
+            .distinct()
+            .order_by(reviews.c.call_id)
+            .limit(limit)
+        )
+        if after is not None:
+            reviewed = reviewed.where(reviews.c.call_id > after)
         query = (
-            select(judgements, reviews.c.done_at, _is_sampled(TaskPurpose.FIRST).label("sampled"))
-            .join(reviews, reviews.c.review_id == judgements.c.review_id)
+            select(judgements, _is_sampled(TaskPurpose.FIRST).label("sampled"))
             .join(calls, calls.c.call_id == judgements.c.call_id)
-            .where(scope.condition(), ~judgements.c.subject.startswith("checklist:"))
+            .where(
+                judgements.c.call_id.in_(reviewed),
+                judgements.c.review_id.is_not(None),
+                ~judgements.c.subject.startswith("checklist:"),
+            )
             .order_by(judgements.c.call_id, judgements.c.judgement_id)
         )
-        words: dict[str, dict[tuple[str, str], LatestWord]] = {}
-        for row in self._database.read(lambda c: c.execute(query).all()):
-            words.setdefault(row.call_id, {})[row.user_id, row.subject] = LatestWord(
-                user_id=row.user_id,
-                subject=row.subject,
-                said=_value_of(row),
-                said_at=row.judged_at,
-                is_blind=row.kind == JudgementKind.BLIND.value,
-                is_sampled=bool(row.sampled),
-            )
-        for call_id, latest in words.items():
-            yield call_id, tuple(latest.values())
+
+        def work(connection: Connection) -> Mapping[str, Sequence[LatestWord]]:
+            words: dict[str, dict[tuple[str, str], LatestWord]] = {
+                call_id: {} for call_id in connection.scalars(reviewed)
+            }
+            for row in connection.execute(query):
+                words[row.call_id][row.user_id, row.subject] = LatestWord(
+                    user_id=row.user_id,
+                    subject=row.subject,
+                    said=_value_of(row),
+                    said_at=row.judged_at,
+                    is_blind=row.kind == JudgementKind.BLIND.value,
+                    is_sampled=bool(row.sampled),
+                )
+            return {call_id: tuple(latest.values()) for call_id, latest in words.items()}
+
+        return self._database.read(work)
 
 
 def _is_sampled(purpose: TaskPurpose) -> ColumnElement[bool]:

@@ -29,7 +29,18 @@ from qa_monitor.errors import (
     SignInError,
     StoreError,
 )
-from qa_monitor.web import administration, agents, calls, disputes, listening, one_call, own, sign_in
+from qa_monitor.web import (
+    administration,
+    agents,
+    agreement,
+    calls,
+    disputes,
+    listening,
+    one_call,
+    own,
+    queue,
+    sign_in,
+)
 from qa_monitor.web.pages import Pages, static_file
 from qa_monitor.web.security import AccessLogged, SecurityHeaders, cookie_name
 
@@ -55,6 +66,10 @@ _ROUTERS: tuple[APIRouter, ...] = (
     one_call.pages,
     one_call.api,
     listening.pages,
+    queue.pages,
+    queue.api,
+    agreement.pages,
+    agreement.api,
 )
 _TITLES = {
     400: "That cannot be read",
