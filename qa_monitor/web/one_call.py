@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,23 +22,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from qa_monitor.accounts import Permission, scope_of
 from qa_monitor.calls import (
     CallRecord,
-    CallType,
-    ChecklistAnswer,
     Criterion,
-    Direction,
-    EntityType,
-    EscalationOutcome,
-    Evidence,
-    Role,
-    ScoreStatus,
-    Unit,
 )
 from qa_monitor.errors import AccessDeniedError, ConflictError, UsageError
 from qa_monitor.store import (
     Comment,
     HistoryEntry,
     Judgement,
-    JudgementKind,
     RescoringKind,
     Review,
     ReviewKind,
@@ -46,6 +36,16 @@ from qa_monitor.store import (
 )
 from qa_monitor.store.reviews import COMMENT_LONGEST, REASON_LONGEST
 from qa_monitor.web import call_view
+from qa_monitor.web.call_json import (
+    CallOut,
+    CommentOut,
+    HistoryEntryOut,
+    HistoryOut,
+    JudgementOut,
+    RescoredOut,
+    ReviewOut,
+    call_out,
+)
 from qa_monitor.web.viewing import Problem, Signed, Viewer, api_router, page_router
 
 __all__ = ["CallId", "api", "is_read_blind", "pages"]
@@ -555,312 +555,7 @@ def _changed(is_changed: bool) -> str:
     return "The scores changed." if is_changed else "No score changed."
 
 
-# --- the API: what comes out ---------------------------------------------------------------------
-
-
-class _Out(BaseModel):
-    model_config = ConfigDict(frozen=True, from_attributes=True)
-
-
-class EvidenceOut(_Out):
-    """``[start, end)`` of the redacted text of turn ``turn_index``, and what stands there."""
-
-    turn_index: int
-    start: int
-    end: int
-    quote: str
-
-
-class EffectOut(_Out):
-    """What one feature of the call did to a score."""
-
-    feature: str
-    points: float
-    evidence: list[EvidenceOut]
-
-
-class ScoreOut(_Out):
-    """One criterion; ``points`` is null where none are given, and ``status`` says why."""
-
-    criterion: Criterion
-    points: float | None
-    max_points: float
-    low: float | None
-    high: float | None
-    confidence: float
-    status: ScoreStatus
-    reason: str
-    evidence: list[EvidenceOut]
-    effects: list[EffectOut]
-
-
-class ChecklistItemOut(_Out):
-    """One item of the checklist."""
-
-    item: str
-    answer: ChecklistAnswer
-    weight: float
-    is_auto_fail: bool
-    confidence: float
-    reason: str
-    evidence: list[EvidenceOut]
-
-
-class ScorecardOut(_Out):
-    """The machine's scores; corrections stand beside them, in ``judgements``."""
-
-    rubric_version: str
-    run_id: int
-    total: float | None
-    call_type: CallType | None
-    also: list[CallType]
-    escalated: EscalationOutcome | None
-    escalation_delay_s: float | None
-    needs_review: bool
-    review_reasons: list[str]
-    auto_failed: list[str]
-    scores: list[ScoreOut]
-    checklist: list[ChecklistItemOut]
-
-
-class SpanOut(_Out):
-    """A placeholder in a turn's text: what was there, and when it is said."""
-
-    start: int
-    end: int
-    entity_type: EntityType
-    start_s: float | None
-    end_s: float | None
-
-
-class TurnOut(_Out):
-    """A turn, in redacted words."""
-
-    index: int
-    role: Role
-    role_confidence: float
-    start_s: float | None
-    end_s: float | None
-    is_doubtful: bool
-    text: str
-    spans: list[SpanOut]
-
-
-class MeasureOut(_Out):
-    """A measure of the call, and what it rests on."""
-
-    name: str
-    unit: Unit
-    value: float | bool | None
-    basis: str
-
-
-class JudgementOut(_Out):
-    """What one person says of one subject of the call.
-
-    ``subject`` is a criterion, ``call_type``, ``escalated``, or ``checklist:`` and an item's name.
-    """
-
-    judgement_id: int
-    run_id: int
-    rubric_version: str
-    user_id: str
-    kind: JudgementKind
-    subject: str
-    points: float | None
-    answer: str | None
-    reason: str | None
-    judged_at: datetime
-    is_in_force: bool
-    is_final: bool
-
-    @classmethod
-    def of(cls, judgement: Judgement) -> JudgementOut:
-        """As the API tells it."""
-        names = set(cls.model_fields) - {"is_final"}
-        values = {name: getattr(judgement, name) for name in names}
-        return cls(**values, is_final=judgement.review_id is not None)
-
-
-class CommentOut(_Out):
-    """A remark on a moment of the call."""
-
-    comment_id: int
-    run_id: int
-    user_id: str
-    role: str
-    text: str
-    start_s: float | None
-    end_s: float | None
-    turn_index: int | None
-    is_for_agent: bool
-    made_at: datetime
-
-
-class ReviewOut(_Out):
-    """A finished review."""
-
-    review_id: int
-    run_id: int
-    user_id: str
-    kind: ReviewKind
-    started_at: datetime
-    done_at: datetime
-    seconds: float
-
-
-class CallOut(_Out):
-    """One call, without PHI but what a redacted text may still hold.
-
-    While the user reviews the call blind ``is_blind`` is true, ``scorecard`` is null and
-    ``measures`` is empty, and only what the user said is told.
-    """
-
-    call_id: str
-    agent_id: str | None
-    queue: str | None
-    direction: Direction
-    started_at: datetime | None
-    duration_s: float
-    channels: int
-    language: str
-    has_audio: bool
-    is_blind: bool
-    warnings: list[str]
-    versions: dict[str, str]
-    turns: list[TurnOut]
-    scorecard: ScorecardOut | None
-    measures: list[MeasureOut]
-    judgements: list[JudgementOut]
-    comments: list[CommentOut]
-    reviews: list[ReviewOut]
-
-
-class HistoryEntryOut(_Out):
-    """Who said or did what, and when; ``by`` is null where the machine did."""
-
-    at: datetime
-    by: str | None
-    what: str
-    subject: str | None
-    points: float | None
-    answer: str | None
-    text: str | None
-    run_id: int | None
-
-
-class HistoryOut(_Out):
-    """What happened to a call, oldest first."""
-
-    call_id: str
-    entries: list[HistoryEntryOut]
-
-
-class RescoredOut(_Out):
-    """What scoring the call anew led to."""
-
-    call_id: str
-    run_id: int
-    rubric_version: str
-    is_changed: bool
-
-
-def _call_out(viewer: Viewer, asked: _Asked) -> CallOut:
-    record = asked.record
-    recording, dialogue = record.recording, record.dialogue
-    is_open = not asked.is_blind
-    return CallOut(
-        call_id=record.call_id,
-        agent_id=recording.agent_id,
-        queue=recording.queue,
-        direction=recording.direction,
-        started_at=recording.started_at,
-        duration_s=recording.duration_s,
-        channels=recording.channels,
-        language=dialogue.language,
-        has_audio=viewer.monitor.kept_copy(record.call_id).is_file(),
-        is_blind=asked.is_blind,
-        warnings=list(record.warnings) if is_open else [],
-        versions=dict(record.versions) if is_open else {},
-        turns=[TurnOut.model_validate(turn) for turn in dialogue.turns],
-        scorecard=_card_out(asked) if is_open else None,
-        measures=[
-            MeasureOut(name=one.metric.name, unit=one.metric.unit, value=one.value, basis=one.basis)
-            for one in viewer.monitor.measures(record)
-        ]
-        if is_open
-        else [],
-        judgements=[JudgementOut.of(one) for one in _judgements(viewer, asked)],
-        comments=[CommentOut.model_validate(one) for one in _comments(viewer, asked)],
-        reviews=[
-            ReviewOut.model_validate(one) for one in viewer.store.reviews.reviews(record.call_id)
-        ]
-        if is_open
-        else [],
-    )
-
-
-def _card_out(asked: _Asked) -> ScorecardOut:
-    record = asked.record
-    card = record.scorecard
-
-    def told(evidence: Sequence[Evidence]) -> list[EvidenceOut]:
-        return [
-            EvidenceOut(
-                turn_index=one.turn_index,
-                start=one.start,
-                end=one.end,
-                quote=record.dialogue.quote(one),
-            )
-            for one in evidence
-        ]
-
-    return ScorecardOut(
-        rubric_version=card.rubric_version,
-        run_id=asked.run_id,
-        total=card.total,
-        call_type=card.call_type,
-        also=list(card.also),
-        escalated=card.escalated,
-        escalation_delay_s=card.escalation_delay_s,
-        needs_review=card.needs_review,
-        review_reasons=list(card.review_reasons),
-        auto_failed=list(card.auto_failed),
-        scores=[
-            ScoreOut(
-                criterion=score.criterion,
-                points=score.points,
-                max_points=score.max_points,
-                low=score.low,
-                high=score.high,
-                confidence=score.confidence,
-                status=score.status,
-                reason=score.reason,
-                evidence=told(score.evidence),
-                effects=[
-                    EffectOut(
-                        feature=effect.feature,
-                        points=effect.points,
-                        evidence=told(effect.evidence),
-                    )
-                    for effect in score.effects
-                ],
-            )
-            for score in card.scores
-        ],
-        checklist=[
-            ChecklistItemOut(
-                item=item.item,
-                answer=item.answer,
-                weight=item.weight,
-                is_auto_fail=item.is_auto_fail,
-                confidence=item.confidence,
-                reason=item.reason,
-                evidence=told(item.evidence),
-            )
-            for item in card.checklist
-        ],
-    )
+# --- the API -------------------------------------------------------------------------------------
 
 
 @api.get("/calls/{call_id}")
@@ -868,7 +563,17 @@ def get_call(viewer: Signed, call_id: CallId, rubric: _RubricQuery = None) -> Ca
     """The call: redacted turns, scores with evidence, measures, what people say."""
     asked = _asked(viewer, call_id, rubric=rubric)
     viewer.note("call.view_blind" if asked.is_blind else "call.view")
-    return _call_out(viewer, asked)
+    is_open = not asked.is_blind
+    return call_out(
+        asked.record,
+        asked.run_id,
+        is_blind=asked.is_blind,
+        has_audio=viewer.monitor.kept_copy(call_id).is_file(),
+        measures=viewer.monitor.measures(asked.record) if is_open else (),
+        judgements=_judgements(viewer, asked),
+        comments=_comments(viewer, asked),
+        reviews=viewer.store.reviews.reviews(call_id) if is_open else (),
+    )
 
 
 @api.get("/calls/{call_id}/history")
