@@ -62,7 +62,7 @@ __all__ = [
 _PROMISES = {("checklist", "follow_up"), ("escalation_action", "timed_callback")}
 """Findings that say that somebody will get back to the caller."""
 
-_SHOWN_PROMISES = 20
+_SHOWN_PROMISES = 10
 _DAY_S = 86400.0
 _CHECKLIST = checklist_subject("")
 
@@ -314,7 +314,7 @@ class Team:
     def promised(
         self, scope: Scope, since: datetime, until: datetime, *, within: timedelta, now: datetime
     ) -> tuple[PromisedCall, ...]:
-        """The newest promised follow-ups of which no call back was seen, up to 20 calls."""
+        """The newest promised follow-ups of which no call back was seen, up to ten."""
 
         def work(connection: Connection) -> tuple[PromisedCall, ...]:
             promised = _promised(connection, scope, since, until, within=within, now=now)
