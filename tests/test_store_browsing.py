@@ -37,6 +37,7 @@ from qa_monitor.calls import (
     Verification,
 )
 from qa_monitor.errors import NotFoundError, UsageError
+from qa_monitor.reviewing import QueuePolicy, refresh_queue
 from qa_monitor.store import (
     Agent,
     AlertFilter,
@@ -714,6 +715,27 @@ def test_a_cursor_from_a_wider_list_shows_nothing_of_it_in_a_narrower_one(many: 
     cursor = many.browsing.page(limit=3).next_cursor
     page = many.browsing.page(scope=NORTH, cursor=cursor, limit=100)
     assert {row.team for row in page.rows} == {"north"}
+
+
+def test_a_call_to_be_read_blind_is_in_no_list_of_its_reader_until_it_is_reviewed(
+    store: Store,
+) -> None:
+    store.save_records([(make_record(f"calls-{n}"), (), NOW) for n in (1, 2)])
+    policy = QueuePolicy(
+        key=b"of this test", random_share=1, double_share=0, days_back=60, per_agent_floor=0
+    )
+    refresh_queue(store, policy, now=NOW)
+    everything = Scope(all_calls=True)
+    task = store.queueing.next("rita", scope=everything, now=NOW, lease=DAY)
+    assert task is not None
+    assert task.is_blind
+
+    def listed(user_id: str) -> tuple[set[str], int]:
+        page = store.browsing.page(scope=everything, blind_for=user_id)
+        return {row.call_id for row in page.rows}, page.total
+
+    assert listed("rita") == ({"calls-1", "calls-2"} - {task.call_id}, 1)
+    assert listed("cora") == ({"calls-1", "calls-2"}, 2)
 
 
 # --- saved views ---------------------------------------------------------------------------------

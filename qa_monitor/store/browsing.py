@@ -751,7 +751,10 @@ def _within(scope: Scope | None) -> ColumnElement[bool]:
 
 
 def _is_not_blind(user_id: str) -> ColumnElement[bool]:
-    is_theirs = or_(review_tasks.c.assigned_to == user_id, review_tasks.c.taken_by == user_id)
+    is_theirs = or_(
+        review_tasks.c.assigned_to == user_id,
+        and_(review_tasks.c.taken_by == user_id, review_tasks.c.assigned_to.is_(None)),
+    )
     blind = select(review_tasks.c.call_id).where(IS_OPEN, review_tasks.c.is_blind, is_theirs)
     return call_index.c.call_id.not_in(blind)
 
