@@ -250,15 +250,15 @@ def _found(viewer: Viewer, scope: Scope, query: AlertQuery) -> AlertPage:
         states=states,
         severities=None if query.severity is None else [Severity(query.severity)],
         team=query.team or None,
-        since=query.since and _midnight(query.since, zone),
-        until=query.until and _midnight(query.until + timedelta(days=1), zone),
+        since=None if query.since is None else _midnight(query.since, zone),
+        until=None if query.until is None else _midnight(query.until, zone, days=1),
         limit=_ROWS,
         offset=(query.page - 1) * _ROWS,
     )
 
 
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return datetime.combine(day, time(), zone).astimezone(UTC)
+def _midnight(day: date, zone: ZoneInfo, *, days: int = 0) -> datetime:
+    return datetime.combine(day + timedelta(days=days), time(), zone).astimezone(UTC)
 
 
 def _teams(viewer: Viewer, scope: Scope) -> list[str]:
