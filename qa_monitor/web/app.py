@@ -41,6 +41,7 @@ from qa_monitor.web import (
     own,
     queue,
     sign_in,
+    team,
 )
 from qa_monitor.web.pages import Pages, static_file
 from qa_monitor.web.security import AccessLogged, SecurityHeaders, cookie_name
@@ -73,6 +74,8 @@ _ROUTERS: tuple[APIRouter, ...] = (
     queue.api,
     agreement.pages,
     agreement.api,
+    team.pages,
+    team.api,
 )
 _TITLES = {
     400: "That cannot be read",
