@@ -52,6 +52,7 @@ from qa_monitor.reports import (
     Replay,
     agent_report,
     figures_of,
+    render_body,
     render_csv,
     render_html,
     render_index,
@@ -62,7 +63,7 @@ from qa_monitor.reports.behaviours import ACTIONS, GAPS, LISTENING_AGAINST, LIST
 from qa_monitor.reports.figures import Tally, compare
 from qa_monitor.reports.quotes import quote
 from qa_monitor.scoring.metrics import call_measures
-from qa_monitor.store import Correction, ScoredCall, ScoreSum
+from qa_monitor.store import Correction, Goal, GoalKind, Note, ScoredCall, ScoreSum
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 
@@ -1043,6 +1044,178 @@ def test_every_gap_and_behaviour_is_said_in_plain_words() -> None:
         for behaviour in table.values():
             assert behaviour.moment.endswith(".")
             assert 0 < behaviour.weight <= 1
+
+
+# --- corrections, periods and what was agreed -----------------------------------------------------
+
+
+def correction(
+    subject: str, *, points: float | None = None, answer: str | None = None
+) -> Correction:
+    return Correction(
+        subject=subject, points=points, answer=answer, reason="Listened", by="rita", at=NOW
+    )
+
+
+def test_a_persons_word_stands_in_place_of_the_machines() -> None:
+    calls = make_calls("agent-02", ["chest", "bill", "records"])
+    said = {
+        calls[0].call_id: {
+            "empathy": correction("empathy", points=4.0),
+            "escalated": correction("escalated", answer="properly"),
+        }
+    }
+    found = report_of("agent-02", calls, [], now=NOW, corrections=said)
+    row = next(row for row in found.rows if row.call_id == calls[0].call_id)
+    assert (row.empathy, row.escalated) == (4.0, EscalationOutcome.PROPERLY)
+    assert row.corrected == ("empathy", "escalated")
+    assert (found.corrected_calls, found.corrected_scores) == (1, 2)
+    assert "Reviewers corrected 2 answers or scores in 1 call" in render_html(found)
+    assert render_csv(found).splitlines()[-1].endswith("empathy escalated")
+
+
+def test_what_a_person_finds_not_assessable_is_not_counted() -> None:
+    calls = make_calls("agent-02", ["bill"] * 3)
+    said = {calls[0].call_id: {"empathy": correction("empathy")}}
+    found = report_of("agent-02", calls, [], now=NOW, corrections=said)
+    assert found.criteria[0].mean is not None
+    assert found.criteria[0].mean.n == 2
+
+
+def two_periods(*, now: str, before: str) -> AgentReport:
+    """Eight calls of each kind, four weeks and the four before."""
+    since = NOW - timedelta(days=28)
+    recent = [
+        make_record(PLANS[now], call_id=f"now-{n}", started_at=since + timedelta(days=n))
+        for n in range(8)
+    ]
+    older = [
+        make_record(PLANS[before], call_id=f"old-{n}", started_at=since - timedelta(days=n + 1))
+        for n in range(8)
+    ]
+    return report_of(
+        "agent-02",
+        recent,
+        [],
+        now=NOW,
+        since=since,
+        until=NOW,
+        figures=figures([*recent, *older]),
+    )
+
+
+def test_a_period_is_held_against_the_one_before() -> None:
+    found = two_periods(now="bill", before="chest")
+    assert (found.calls, found.calls_before) == (8, 8)
+    empathy = found.criteria[0]
+    assert empathy.before is not None
+    assert empathy.since_before is not None
+    assert empathy.before.mean == pytest.approx(1.8)
+    assert empathy.since_before.value == pytest.approx(3.1)
+    html = render_html(found)
+    assert "Up by 3.1 (95 % interval 2.6 to 3.6)</strong> from the period before" in html
+    assert "23 Oct – 19 Nov 2026" not in html
+    assert "23 Oct – 20 Nov 2026" in html
+
+
+def test_no_clear_change_is_said_so() -> None:
+    found = two_periods(now="bill", before="bill")
+    assert found.criteria[0].since_before is not None
+    assert found.criteria[0].since_before.says == "no_clear_difference"
+    assert "No clear change</strong> from the period before" in render_html(found)
+
+
+def test_without_a_beginning_there_is_no_period_before(report: AgentReport) -> None:
+    assert report.calls_before is None
+    assert "period before" not in render_html(report)
+
+
+def test_at_most_three_moments_are_shown_to_replay(report: AgentReport) -> None:
+    assert [one.kind for one in report.replays] == ["strength", "step", "gap"]
+    assert report.next_step is not None
+    assert report.replays[1].moment == report.next_step.moment
+    for found in (report, report_on("bill"), report_on("chest"), report_on("records")):
+        assert len(found.replays) <= 3
+        assert render_html(found).count('class="talk"') == len(found.replays)
+
+
+def test_calls_are_links_to_the_second_where_there_is_an_address(report: AgentReport) -> None:
+    html = render_html(report, link_base="https://qa.example.org/calls/")
+    first = report.replays[0].moment
+    assert f'href="https://qa.example.org/calls/{first.call_id}?at=' in html
+    body = render_body(report, link=lambda call_id, at_s: f"/x/{call_id}/{at_s}")
+    assert f'href="/x/{first.call_id}/{first.lines[0].start_s}"' in body
+
+
+def test_the_agent_is_spoken_to_on_the_own_page(report: AgentReport) -> None:
+    own = render_body(report, link=lambda *_: None, you=True)
+    assert "You read details back" in own
+    assert "How you answer what callers feel" in own
+    assert "the agent " not in re.sub(r"<q.*?</q>", "", own)
+    assert "All calls" not in own
+    assert "Reads details back" in render_body(report, link=lambda *_: None)
+
+
+def test_every_habit_can_be_said_to_the_agent() -> None:
+    from qa_monitor.reports.behaviours import CHECKLIST
+    from qa_monitor.reports.rendering import _habit
+
+    habits = [
+        behaviour.habit
+        for table in (RESPONSES, LISTENING_FOR, ACTIONS)
+        for behaviour in table.values()
+        if behaviour.habit
+    ]
+    for habit in [*habits, *CHECKLIST.values()]:
+        verb = _habit(habit, you=True).split()[1]
+        assert not verb.endswith("s"), habit
+        assert habit.startswith(verb) or verb == "have"
+
+
+def test_goals_and_shared_notes_are_followed_up() -> None:
+    goal = Goal(
+        goal_id=1,
+        agent_id="agent-02",
+        kind=GoalKind.CRITERION,
+        code="empathy",
+        wording="Answer the feeling <first>",
+        target=4.0,
+        is_at_least=True,
+        baseline=3.2,
+        baseline_n=12,
+        due_on=date(2026, 12, 1),
+        set_by="cora",
+        set_at=NOW - timedelta(days=30),
+    )
+    notes = [
+        Note(
+            note_id=n,
+            agent_id="agent-02",
+            written_by="cora",
+            written_at=NOW,
+            text=text,
+            is_shared=is_shared,
+        )
+        for n, (text, is_shared) in enumerate([("Well done.", True), ("Between us", False)])
+    ]
+    found = report_of(
+        "agent-02", make_calls("agent-02", ["bill"] * 4), [], now=NOW, goals=[goal], notes=notes
+    )
+    html = render_html(found)
+    assert "Answer the feeling &lt;first&gt;" in html
+    assert "Reached so far." in html
+    assert "Well done." in html
+    assert "Between us" not in html + render_json(found)
+
+
+def test_the_team_is_the_agents_own_where_teams_are_known() -> None:
+    own = make_calls("agent-02", ["chest"] * 3)
+    near = make_calls("agent-01", ["bill"] * 3) + make_calls("agent-03", ["bill"] * 3)
+    far = make_calls("agent-09", ["chest"] * 9)
+    sums = [*sums_of([*own, *near], "north"), *sums_of(far, "south")]
+    found = agent_report("agent-02", own, now=NOW, team=sums)
+    assert found.criteria[0].team is not None
+    assert found.criteria[0].team.n == 6
 
 
 # --- HTML ----------------------------------------------------------------------------------------

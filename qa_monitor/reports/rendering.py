@@ -198,9 +198,9 @@ def _environment() -> Environment:
 def _changed(change: Change | None, unit: str) -> str:
     """What has changed from the period before, in words."""
     if change is None:
-        return "Too few calls to compare with the period before"
+        return "Too few calls to compare"
     if change.says == "no_clear_difference":
-        return "No clear change from the period before"
+        return "No clear change"
     low, high = sorted((abs(change.low), abs(change.high)))
     by, least, most = (amount(end, unit) for end in (abs(change.value), low, high))
     if unit == "share":

@@ -176,10 +176,6 @@ class Reporting:
             chosen.append(calls.c.call_id == call_id)
         return self._read(lambda c: _scored_calls(c, chosen))
 
-    def corrections(self, call_ids: Sequence[str]) -> Mapping[str, Mapping[str, Correction]]:
-        """What people corrected of the latest run of these calls, by call id and subject."""
-        return self._read(lambda c: _corrections(c, [calls.c.call_id.in_(call_ids)]))
-
     def counts(
         self,
         *,
