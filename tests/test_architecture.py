@@ -105,6 +105,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "commands": {
         "accounts",
         "config",
+        "demo",
         "errors",
         "monitor",
         "pipeline",

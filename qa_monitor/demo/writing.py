@@ -69,7 +69,7 @@ def write_demo_data(
     random one. Raises ``UsageError`` where the folder holds calls that are not invented, and where
     it holds invented ones already, unless ``replace``: then these go first.
     """
-    _make_room(monitor.store, replace=replace)
+    _make_room(monitor, replace=replace, now=now)
     zone = ZoneInfo(monitor.config.intake.timezone)
     listed = make_agents(agents)
     monitor.store.people.set_agents(listed)
@@ -100,7 +100,8 @@ def write_demo_data(
     )
 
 
-def _make_room(store: Store, *, replace: bool) -> None:
+def _make_room(monitor: Monitor, *, replace: bool, now: datetime) -> None:
+    store = monitor.store
     sources = store.sources()
     if set(sources) - {DEMO_SOURCE}:
         raise UsageError(
@@ -114,8 +115,10 @@ def _make_room(store: Store, *, replace: bool) -> None:
             f"the data folder holds {sources[DEMO_SOURCE]} invented calls already. Give --yes to "
             "replace them, or name another folder."
         )
-    for call_id in (*store.latest_runs(), *(failed.call_id for failed in store.failures())):
-        store.delete_call(call_id)
+    calls = [*store.latest_runs(), *(failed.call_id for failed in store.failures())]
+    for erased in monitor.keeper.delete(calls, by="demo-data", now=now, reason="replaced"):
+        if erased.error is not None:
+            raise erased.error
 
 
 def _save(store: Store, made: Iterator[MadeCall], policy: Policy) -> int:
