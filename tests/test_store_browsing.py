@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -483,7 +483,7 @@ def make_any(rng: random.Random, call_id: str) -> CallRecord:
     return replace(record, recording=recording, scorecard=card)
 
 
-def some(values: list[object]) -> st.SearchStrategy[frozenset[object]]:
+def some(values: Sequence[object]) -> st.SearchStrategy[frozenset[object]]:
     return st.frozensets(st.sampled_from(values), max_size=2)
 
 
@@ -575,7 +575,7 @@ def fits(line: CallLine, record: CallRecord, chosen: CallFilter, scope: Scope | 
         (chosen.urgencies, urgency),
         (chosen.outcomes, card.escalated),
     ):
-        if wanted and value not in wanted:  # type: ignore[operator]
+        if wanted and value not in wanted:
             return False
     states = {
         ReviewState.NEEDS_REVIEW: card.needs_review,
