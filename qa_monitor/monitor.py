@@ -617,11 +617,11 @@ class Monitor:
             per_agent_floor=settings.per_agent_floor,
         )
 
-    def refresh_queue(self) -> int:
-        """Bring the review queue up to date; how many calls had changed."""
+    def refresh_queue(self, *, most: int | None = None) -> int:
+        """Bring the review queue up to date; how many calls had changed, of about ``most``."""
         from qa_monitor.reviewing import refresh_queue
 
-        return refresh_queue(self.store, self.queue_policy, now=datetime.now(UTC))
+        return refresh_queue(self.store, self.queue_policy, now=datetime.now(UTC), most=most)
 
     # --- feedback out ----------------------------------------------------------------------------
 

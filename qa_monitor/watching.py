@@ -136,6 +136,7 @@ class WatchedFolder:
     finished when its size and time, and those of its sidecar, have not changed for ``stable_s``
     seconds and no process of this machine has it open for writing, as far as the system tells (and
     for 15 minutes at the longest). One without sidecar and row waits ``sidecar_wait_s`` for them.
+    ``clock`` counts seconds.
     """
 
     def __init__(
@@ -148,7 +149,9 @@ class WatchedFolder:
         metadata: Path | None = None,
         stable_s: float = 5.0,
         sidecar_wait_s: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._folder = folder.expanduser().absolute()
         self._rules, self._known = rules, known
         self._since = since or datetime.now(UTC)
@@ -182,7 +185,7 @@ class WatchedFolder:
         Raises ``StoreError`` when the folder cannot be read and ``MetadataError`` when the call
         records cannot; with the records as they were before the next look goes on.
         """
-        now, clock = datetime.now(UTC), time.monotonic()
+        now, clock = datetime.now(UTC), self._clock()
         files = self._scan()
         problem = self._records.refresh()
         names = Counter(Path(path).name for path in files) if self._records.has_any else None
@@ -220,7 +223,7 @@ class WatchedFolder:
         if seen is None:
             return True
         wait_s = min(_FIRST_WAIT_S * 2.0 ** min(seen.failures, 10), _LONGEST_WAIT_S)
-        seen.try_again_at = time.monotonic() + wait_s
+        seen.try_again_at = self._clock() + wait_s
         seen.failures += 1
         return seen.failures == 1
 

@@ -119,7 +119,18 @@ def watching(monitor: Monitor, folder: Path, metadata: Path | None = None) -> It
         raise failure[0]
 
 
-def folder_of(tmp_path: Path, store: Store, **given: float) -> WatchedFolder:
+class Clock:
+    """A clock that a test sets."""
+
+    now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def folder_of(
+    tmp_path: Path, store: Store, clock: Callable[[], float] = time.monotonic, **given: float
+) -> WatchedFolder:
     settings = {"stable_s": 0.0, "sidecar_wait_s": 0.0, **given}
     return WatchedFolder(
         tmp_path / "in",
@@ -127,6 +138,7 @@ def folder_of(tmp_path: Path, store: Store, **given: float) -> WatchedFolder:
         known=store.arrivals.known_files(),
         stable_s=settings["stable_s"],
         sidecar_wait_s=settings["sidecar_wait_s"],
+        clock=clock,
     )
 
 
@@ -152,14 +164,15 @@ def incoming(tmp_path: Path) -> Path:
 def test_a_recording_that_still_grows_is_left_alone_until_it_is_finished(
     monitor: Monitor, incoming: Path, tmp_path: Path
 ) -> None:
-    folder = folder_of(tmp_path, monitor.store, stable_s=0.2)
+    clock = Clock()
+    folder = folder_of(tmp_path, monitor.store, clock, stable_s=5)
     path = incoming / "a.wav"
     for size in range(1, 5):
         path.write_bytes(b"x" * size)
         assert folder.look() == []
-        time.sleep(0.08)
-    assert folder.look() == []
-    time.sleep(0.25)
+        clock.now_s += 4
+        assert folder.look() == []
+    clock.now_s += 1
     assert names(folder.look()) == ["a.wav"]
 
 
@@ -221,13 +234,15 @@ def test_folders_within_are_watched_but_not_the_product_s_own(
 def test_a_sidecar_that_comes_a_little_later_is_waited_for_and_no_longer(
     monitor: Monitor, incoming: Path, tmp_path: Path
 ) -> None:
-    folder = folder_of(tmp_path, monitor.store, sidecar_wait_s=0.4)
+    clock = Clock()
+    folder = folder_of(tmp_path, monitor.store, clock, sidecar_wait_s=10)
     record_to(incoming, 1, "a.wav")
     record_to(incoming, 2, "b.wav")
     assert folder.look() == []
+    clock.now_s += 9
     (incoming / "a.json").write_text("{}")
     assert names(folder.look()) == ["a.wav"]
-    time.sleep(0.45)
+    clock.now_s += 1
     assert sorted(names(folder.look())) == ["a.wav", "b.wav"]
 
 
