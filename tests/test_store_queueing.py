@@ -171,6 +171,32 @@ def test_another_policy_looks_at_every_call_again(
     assert len(open_tasks(store)) == 2
 
 
+def test_many_changes_can_be_looked_at_in_parts(store: Store) -> None:
+    keep(store, *(make_record(f"calls-{n}") for n in range(600)))
+    assert refresh_queue(store, POLICY, now=NOW, most=1) == 500
+    assert store.queueing.unseen() == 100
+    assert refresh_queue(store, POLICY, now=NOW, most=1) == 100
+    assert store.queueing.unseen() == 0
+    assert store.queueing.counts(EVERYTHING) == {"missed": 600}
+
+
+def test_a_dispute_is_asked_for_however_old_its_call_is(
+    store: Store, refresh: Callable[..., int]
+) -> None:
+    keep(store, quiet("calls-1", started_at=NOW - 90 * 24 * HOUR))
+    store.coaching.raise_dispute(
+        "calls-1",
+        Criterion.EMPATHY,
+        "I did say that I was sorry",
+        agent_id="A-1",
+        by="agnes",
+        now=NOW,
+        within=timedelta(days=14),
+    )
+    refresh()
+    assert [task.purpose for task in open_tasks(store)] == [TaskPurpose.DISPUTE]
+
+
 def test_a_false_alarm_asks_for_a_review(store: Store, refresh: Callable[..., int]) -> None:
     alert = Alert(
         alert_id="alert-1",

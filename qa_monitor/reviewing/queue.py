@@ -271,8 +271,13 @@ def shown_reasons(task: ReviewTask) -> tuple[Reason, ...]:
     return tuple(Reason(code) for code in task.reasons)
 
 
-def refresh_queue(store: Store, policy: QueuePolicy, *, now: datetime) -> int:
-    """Bring the queue up to date; of how many calls it was looked at whether they are wanted."""
+def refresh_queue(
+    store: Store, policy: QueuePolicy, *, now: datetime, most: int | None = None
+) -> int:
+    """Bring the queue up to date; of how many calls it was looked at whether they are wanted.
+
+    About ``most``, where that is given: the rest is looked at another time.
+    """
     if policy.per_agent_floor:
         month = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         store.queueing.cover(
@@ -282,5 +287,5 @@ def refresh_queue(store: Store, policy: QueuePolicy, *, now: datetime) -> int:
             now=now,
         )
     return store.queueing.refresh(
-        policy.decide, policy=policy.version, since=policy.since(now), now=now
+        policy.decide, policy=policy.version, since=policy.since(now), now=now, most=most
     )

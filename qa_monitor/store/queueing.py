@@ -189,12 +189,14 @@ class Queueing:
         policy: str,
         since: datetime,
         now: datetime,
+        most: int | None = None,
     ) -> int:
         """Bring the tasks up to date with what has changed; of how many calls that was looked at.
 
-        ``decide`` says which tasks a call that began after ``since`` calls for. ``policy`` names
-        what it decides by: when that is another than before, all calls since are looked at again.
-        Open tasks of older calls lapse, but those somebody has.
+        ``decide`` says which tasks a call that began after ``since`` calls for; older ones are
+        asked for by disputes only. ``policy`` names what it decides by: when that is another than
+        before, all calls since are looked at again. Open tasks of older calls lapse, but those
+        somebody has. After about ``most`` calls the rest is left for another time (``unseen``).
         """
 
         def prepare(connection: Connection) -> None:
@@ -202,6 +204,7 @@ class Queueing:
             if connection.scalar(stored) != policy:
                 self._mark(connection, "policy", policy)
                 chosen = select(calls.c.call_id).where(_began() >= since)
+                connection.execute(delete(queue_changes).where(queue_changes.c.call_id.in_(chosen)))
                 connection.execute(insert(queue_changes).from_select(["call_id"], chosen))
             connection.execute(update(review_tasks).where(_is_over(since)).values(_gone(now)))
 
@@ -212,9 +215,17 @@ class Queueing:
             return 0
         self._database.write(prepare)
         looked_at = 0
-        while count := self._database.write(batch):
+        while most is None or looked_at < most:
+            count = self._database.write(batch)
+            if not count:
+                break
             looked_at += count
         return looked_at
+
+    def unseen(self) -> int:
+        """How many changes ``refresh`` has still to look at."""
+        query = select(func.count()).select_from(queue_changes)
+        return self._database.read(lambda c: c.scalar(query)) or 0
 
     @staticmethod
     def _has_work(connection: Connection, policy: str, since: datetime) -> bool:
@@ -256,7 +267,11 @@ class Queueing:
         new: list[dict[str, Any]] = []
         for candidate in self._candidates(connection, call_ids, tasks):
             known = tasks[candidate.call_id]
-            wanted = decide(candidate) if candidate.began_at >= since else ()
+            wanted = [
+                task
+                for task in decide(candidate)
+                if candidate.began_at >= since or task.purpose is TaskPurpose.DISPUTE
+            ]
             for task in wanted:
                 before = known.get(task.purpose.value)
                 if before is None:
@@ -470,23 +485,19 @@ class Queueing:
         state: TaskState = TaskState.OPEN,
         reason: str | None = None,
         held_by: str | None = None,
-        open_to: str | None = None,
         after: int | None = None,
         limit: int = 50,
     ) -> tuple[ReviewTask, ...]:
         """Tasks within ``scope`` in the order in which they are to be done; closed: newest first.
 
-        Those of ``reason``; those ``held_by`` somebody, assigned or taken; those ``open_to``
-        somebody, who may take them now or has them. ``after`` is the task where the page before
-        ended.
+        Those of ``reason``; those ``held_by`` somebody, assigned or taken. ``after`` is the task
+        where the page before ended.
         """
         chosen = [review_tasks.c.state == state.value]
         if reason is not None:
             chosen.append(review_tasks.c.reason == reason)
         if held_by is not None:
             chosen.append(_is_of(held_by))
-        if open_to is not None:
-            chosen.append(_may_do(open_to))
         is_open = state is TaskState.OPEN
         order = _IN_ORDER if is_open else (review_tasks.c.closed_at.desc(), _ID.desc())
 
@@ -502,6 +513,15 @@ class Queueing:
             return tuple(_task_of(row) for row in connection.execute(query))
 
         return self._database.read(work)
+
+    def may_take(
+        self, user_id: str, task_ids: Collection[int], *, scope: Scope, now: datetime
+    ) -> frozenset[int]:
+        """Those of these tasks that the user could take now."""
+        query = _tasks(scope).where(
+            review_tasks.c.task_id.in_(task_ids), _may_do(user_id), _is_free(user_id, now)
+        )
+        return self._database.read(lambda c: frozenset(row.task_id for row in c.execute(query)))
 
     def counts(self, scope: Scope) -> Mapping[str, int]:
         """How many tasks within ``scope`` are open, by their reason."""

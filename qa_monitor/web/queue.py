@@ -25,10 +25,12 @@ __all__ = ["api", "pages"]
 pages = page_router()
 api = api_router("queue")
 
-_PAGE = 50
+_PAGE = 25
 _MOST_AT_ONCE = 100
 _HIGHEST_ID = 2**31 - 1
 _WORKLOAD_DAYS = 30
+_CHANGES_AT_ONCE = 2000
+"""A page that worked off more, after a long import, would keep its reader waiting."""
 _USER = r"^[a-z0-9][a-z0-9._@-]{0,63}$"
 # What a person may type, without control characters but for line ends.
 _NOTE = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
@@ -111,7 +113,7 @@ def queue_page(
     """What is to be reviewed, the viewer's own first."""
     scope = _reach(viewer)
     viewer.note("queue.view")
-    viewer.monitor.refresh_queue()
+    viewer.monitor.refresh_queue(most=_CHANGES_AT_ONCE)
     queueing = viewer.store.queueing
     tasks = queueing.tasks(
         scope, state=state, reason=reason and reason.value, after=after, limit=_PAGE + 1
@@ -125,12 +127,14 @@ def queue_page(
         "queue/page.html.j2",
         tasks=tasks,
         mine=mine,
+        may_take=_may_take(viewer, tasks),
         next_after=tasks[-1].task_id if is_more else None,
         counts=[(place, counts[place]) for place in _PLACES if counts.get(place)],
         total=sum(counts.values()),
         reason=reason,
         state=state,
         skips=_skips(viewer, tasks, state),
+        unseen=queueing.unseen(),
         names=_names(viewer, scope),
         people={user.user_id: user.name for user in viewer.store.people.users()},
         reviewers=_reviewers(viewer) if may_assign else [],
@@ -153,6 +157,18 @@ def _skips(viewer: Viewer, tasks: Sequence[ReviewTask], state: TaskState) -> Map
     return {skip.task_id: skip for skip in found if skip.reason is SkipReason.UNUSABLE}
 
 
+def _may_take(viewer: Viewer, tasks: Sequence[ReviewTask]) -> frozenset[int]:
+    """The tasks that the viewer could take now."""
+    if not viewer.may(Permission.WORK_QUEUE):
+        return frozenset()
+    return viewer.store.queueing.may_take(
+        viewer.user.user_id,
+        [task.task_id for task in tasks],
+        scope=viewer.require(Permission.WORK_QUEUE),
+        now=viewer.now,
+    )
+
+
 def _names(viewer: Viewer, scope: Scope) -> dict[str, str]:
     """What agents are called, by their ids."""
     return {
@@ -173,7 +189,7 @@ def take_next_page(viewer: Signed) -> Response:
 def _take_next(viewer: Viewer) -> ReviewTask | None:
     scope = viewer.require(Permission.WORK_QUEUE)
     viewer.note("queue.next")
-    viewer.monitor.refresh_queue()
+    viewer.monitor.refresh_queue(most=_CHANGES_AT_ONCE)
     task = viewer.store.queueing.next(viewer.user.user_id, scope=scope, now=viewer.now, lease=LEASE)
     if task is not None:
         viewer.note("queue.next", kind="call", object_id=task.call_id)
@@ -208,6 +224,7 @@ def task_page(viewer: Signed, task_id: TaskId) -> Response:
         task=task,
         reasons=shown_reasons(task),
         words=REASONS,
+        may_take=task.task_id in _may_take(viewer, [task]),
         skip_words=SKIP_WORDS,
         skips=viewer.store.queueing.skips([task_id]),
         names=_names(viewer, scope),
@@ -361,7 +378,7 @@ def queue_api(
     """Tasks in the order of the queue; closed ones the newest first."""
     scope = _reach(viewer)
     viewer.note("queue.view")
-    viewer.monitor.refresh_queue()
+    viewer.monitor.refresh_queue(most=_CHANGES_AT_ONCE)
     tasks = viewer.store.queueing.tasks(
         scope,
         state=state,
