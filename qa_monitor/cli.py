@@ -189,6 +189,163 @@ app.add_typer(models_app, name="models")
 app.add_typer(users_app, name="users")
 app.add_typer(agents_app, name="agents")
 app.add_typer(hold_app, name="hold")
+JsonFlag,
+    account,
+    console,
+    monitor_of,
+    print_json,
+    print_text,
+    say,
+)
+from qa_monitor.commands.demo import demo_data
+from qa_monitor.commands.keeping import delete, hold_app, retention
+from qa_monitor.commands.serving import serve
+from qa_monitor.commands.watching import watch
+from qa_monitor.errors import (
+    EXIT_INTERNAL,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_SOME_FAILED,
+    DeliveryError,
+    LeakError,
+    QAMonitorError,
+    StoreError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from qa_monitor.calls import (
+        CallRecord,
+        Effect,
+        Evidence,
+        Measure,
+        RedactedDialogue,
+        Score,
+        Scorecard,
+        Verification,
+    )
+    from qa_monitor.monitor import ListedRubric, Monitor, Verified
+    from qa_monitor.pipeline import Observer, Outcome
+    from qa_monitor.rescoring import Rescored, RescoringSummary
+    from qa_monitor.store import CardSummary, RubricComparison
+
+__all__ = ["app", "main"]
+
+_EXIT_CODES = """
+Exit codes: 0 done; 1 a fault of qa-monitor; 2 wrong command; 3 configuration, policy or rubric;
+4 recording; 5 call records; 6 model; 7 a stage failed; 8 database or disk; 9 alert delivery;
+10 no such call, agent or model; 11 some calls of a batch failed, the rest is done; 12 PHI can be
+heard in a redacted recording; 13 not allowed; 130 stopped.
+"""
+
+_DASH = "–"
+_TELLING_POINTS = 0.1
+
+
+class TextFormat(StrEnum):
+    """What a text can be; the names are those of ``redaction.documents``."""
+
+    TEXT = "text"
+    CHAT = "chat"
+    VTT = "vtt"
+    SRT = "srt"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+class ReportFormat(StrEnum):
+    """What a report is written as."""
+
+    HTML = "html"
+    JSON = "json"
+    CSV = "csv"
+
+
+# --- printing ------------------------------------------------------------------------------------
+
+
+class _Guarded(TyperGroup):
+    """A command group whose every command ends in a message and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """What the command returns; errors end the program, without a traceback."""
+        try:
+            try:
+                return super().invoke(ctx)
+            finally:
+                # Here and not when the program ends, where a failure has neither message nor code.
+                sys.stdout.flush()
+        except QAMonitorError as error:
+            say(f"qa-monitor: {error.message}")
+            code = error.exit_code
+        except KeyboardInterrupt:
+            say("qa-monitor: stopped. What was done is kept; run the same command to go on.")
+            code = EXIT_INTERRUPTED
+        except BrokenPipeError:
+            # The reader of stdout went away (`| head`); nothing is wrong.
+            _drop_stdout()
+            code = EXIT_OK
+        except OSError as error:
+            if error.filename is None:
+                # Errors of files that the product opens have a name and are translated there.
+                _drop_stdout()
+                say(
+                    f"qa-monitor: the output cannot be written ({error.strerror}). Free disk "
+                    "space, and run the same command again; what was stored is kept."
+                )
+                code = StoreError.exit_code
+            else:
+                code = _report_fault(error)
+        except Exception as error:
+            # The command-line library's own ways to end, usage errors among them, go on to it.
+            if hasattr(error, "exit_code") or isinstance(error, typer.Abort):
+                raise
+            code = _report_fault(error)
+        raise typer.Exit(code)
+
+
+def _drop_stdout() -> None:
+    """Let what is still to be written to stdout go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _report_fault(error: Exception) -> int:
+    """Say where a fault of our own lies, without its message, which may quote a call."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "qa_monitor" in frame.filename
+    ]
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown place"
+    say(
+        f"qa-monitor: internal fault ({type(error).__name__} at {place}). "
+        f"Please report this line and the version, {__version__}."
+    )
+    return EXIT_INTERNAL
+
+
+# --- the application -----------------------------------------------------------------------------
+
+app = typer.Typer(
+    cls=_Guarded,
+    help="Listens to every call of a health-care call centre: redacted transcripts, scores with "
+    "evidence, alerts and per-agent reports, on your own machines.",
+    epilog=_EXIT_CODES.strip().replace("\n", " "),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+report_app = typer.Typer(help="Write feedback reports.", no_args_is_help=True)
+models_app = typer.Typer(help="List, fetch and try recogniser models.", no_args_is_help=True)
+rubrics_app = typer.Typer(help="List rubrics and hold two side by side.")
+app.add_typer(report_app, name="report")
+app.add_typer(rubrics_app, name="rubrics")
+app.add_typer(models_app, name="models")
+app.add_typer(users_app, name="users")
+app.add_typer(agents_app, name="agents")
+app.add_typer(hold_app, name="hold")
 app.command(epilog="Example: qa-monitor watch recordings/ --metadata calls.csv")(watch)
 app.command(epilog="Example: qa-monitor alerts --open")(alerts)
 app.command(epilog="Example: qa-monitor serve --port 8710")(serve)
@@ -1512,6 +1669,11 @@ def _heed_stop() -> None:
     """Stop where an engine, while it was loading, swallowed the interrupt."""
     if _STOP_ASKED.is_set():
         raise KeyboardInterrupt
+
+
+# --- commands with modules of their own ---------------------------------------------------------
+
+
 
 
 def main() -> None:

@@ -91,7 +91,7 @@ def retention(
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Delete what is older than the settings in [retention] allow; for a daily job.
+    """Delete what is older than the retention settings allow; for a daily job.
 
     Legal holds stand above it. Nothing goes by default but the access log after six years, for
     which HIPAA has documentation kept [45 CFR 164.316(b)(2)(i)].

@@ -75,7 +75,13 @@ def serve(
                 timeout_graceful_shutdown=10,
             )
         )
-        server.run(sockets=[listening])
+        # Alerts and their reminders go out while the pages are served, whoever raised them.
+        courier = monitor.courier(report=lambda problem: say(problem.message))
+        courier.start()
+        try:
+            server.run(sockets=[listening])
+        finally:
+            courier.stop()
 
 
 def check_exposure(settings: WebSettings) -> None:
