@@ -171,7 +171,7 @@ def test_repeat_callers_and_first_contacts_are_those_that_each_call_tells(
     assert found.by_record == sum(one.basis == "call_record" for one in each) > 0
 
 
-def test_counts_of_types_urgency_outcomes_and_hours_are_those_of_the_cards(
+def test_counts_of_types_urgency_outcomes_and_times_are_those_of_the_cards(
     weeks: tuple[Store, list[CallRecord]],
 ) -> None:
     store, records = weeks
@@ -187,11 +187,12 @@ def test_counts_of_types_urgency_outcomes_and_hours_are_those_of_the_cards(
         )
         for record in records
     )
-    hours: Counter[datetime] = Counter()
+    quarters: Counter[datetime] = Counter()
     for record in records:
         assert record.recording.started_at is not None
-        hours[record.recording.started_at.replace(minute=0, second=0, microsecond=0)] += 1
-    assert found.by_hour == hours
+        at = record.recording.started_at
+        quarters[at.replace(minute=at.minute // 15 * 15, second=0, microsecond=0)] += 1
+    assert found.by_quarter == quarters
     assert found.for_review == sum(record.scorecard.needs_review for record in records) > 0
     assert found.outbound == sum(
         record.recording.direction is Direction.OUTBOUND for record in records

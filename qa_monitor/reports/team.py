@@ -333,8 +333,8 @@ def _volume(
 ) -> tuple[tuple[HourCount, ...], tuple[DayCount, ...]]:
     hours: Counter[tuple[int, int]] = Counter()
     days: Counter[date] = Counter()
-    for hour, calls in counts.calls.by_hour.items():
-        local = hour.astimezone(zone)
+    for quarter, calls in counts.calls.by_quarter.items():
+        local = quarter.astimezone(zone)
         hours[local.weekday(), local.hour] += calls
         days[local.date()] += calls
     every = (period.first + timedelta(days=day) for day in range(period.days))

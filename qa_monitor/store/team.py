@@ -22,6 +22,7 @@ from sqlalchemy import (
     Double,
     ForeignKey,
     Index,
+    Integer,
     Table,
     Text,
     and_,
@@ -64,6 +65,7 @@ _PROMISES = {("checklist", "follow_up"), ("escalation_action", "timed_callback")
 
 _SHOWN_PROMISES = 10
 _DAY_S = 86400.0
+_QUARTER_S = 900
 _CHECKLIST = checklist_subject("")
 
 
@@ -87,12 +89,13 @@ class CallCounts:
     """Scored calls that began in a period, counted as the machine's cards in use have them.
 
     ``outcomes`` are of calls by urgency (0 to 3, ``None``: unsure) and outcome of the escalation;
-    of ``corrected_outcomes`` calls a person found another outcome.
+    of ``corrected_outcomes`` calls a person found another outcome. ``by_quarter`` counts calls by
+    the quarter of an hour, in UTC, in which they began.
     """
 
     calls: int
     agents: int
-    by_hour: Mapping[datetime, int]
+    by_quarter: Mapping[datetime, int]
     by_type: Mapping[CallType | None, int]
     outcomes: Mapping[tuple[int | None, EscalationOutcome | None], int]
     corrected_outcomes: int
@@ -186,8 +189,10 @@ call_figures = Table(
         nullable=False,
     ),
     Column("agent_id", Text),
-    # Seconds since 1970, so that every database can take one from the other.
+    # Seconds since 1970, so that every database can take one from the other, and quarters of an
+    # hour, of which the hours and days of any time zone are made.
     Column("began_s", Double, index=True),
+    Column("quarter", Integer),
     Column("is_outbound", Boolean, nullable=False),
     Column("caller_key", Text),
     # The interaction of its legs, else the call itself.
@@ -240,12 +245,14 @@ def note_figures(connection: Connection, call_id: str) -> None:
 
 def figures_of(row: Any) -> dict[str, Any]:
     """The columns of ``call_figures``, of a row with its call, run, card and findings."""
+    began_s = None if row.started_at is None else row.started_at.timestamp()
     handle_s, basis = _handle_time(json.loads(row.metrics), row.hold_s, row.after_call_s)
     findings = json.loads(row.findings)
     return {
         "call_id": row.call_id,
         "agent_id": row.agent_id,
-        "began_s": None if row.started_at is None else row.started_at.timestamp(),
+        "began_s": began_s,
+        "quarter": None if began_s is None else int(began_s // _QUARTER_S),
         "is_outbound": row.direction == Direction.OUTBOUND.value,
         "caller_key": row.caller_key,
         "contact": row.interaction_id or row.call_id,
@@ -360,12 +367,6 @@ def _call_counts(
 ) -> CallCounts:
     chosen = _indexed(scope, since, until)
     index = call_index.c
-    is_sqlite = connection.dialect.name == "sqlite"
-    hour: ColumnElement[str] = (
-        func.strftime("%Y-%m-%d %H", index.started_at)
-        if is_sqlite
-        else func.to_char(func.timezone("UTC", index.started_at), "YYYY-MM-DD HH24")
-    )
 
     def total(which: ColumnElement[bool]) -> ColumnElement[int]:
         return func.sum(case((which, 1), else_=0))
@@ -381,7 +382,8 @@ def _call_counts(
             total(index.direction == Direction.OUTBOUND.value).label("outbound"),
         ).where(chosen)
     ).one()
-    by_hour = select(hour.label("hour"), func.count()).where(chosen).group_by(hour)
+    quarter = call_figures.c.quarter
+    quarters = select(quarter, func.count()).where(_figured(scope, since, until)).group_by(quarter)
     kinds = connection.execute(
         select(index.call_type, index.urgency, index.escalated, func.count().label("calls"))
         .where(chosen)
@@ -405,9 +407,9 @@ def _call_counts(
     return CallCounts(
         calls=sums.calls,
         agents=sums.agents,
-        by_hour={
-            datetime.strptime(row[0], "%Y-%m-%d %H").replace(tzinfo=UTC): row[1]
-            for row in connection.execute(by_hour)
+        by_quarter={
+            datetime.fromtimestamp(row[0] * _QUARTER_S, UTC): row[1]
+            for row in connection.execute(quarters)
         },
         by_type=by_type,
         outcomes=outcomes,

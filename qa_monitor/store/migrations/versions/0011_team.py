@@ -21,6 +21,7 @@ _TABLE: tuple[sa.Column[Any], ...] = (
     sa.Column("call_id", sa.Text(), nullable=False),
     sa.Column("agent_id", sa.Text(), nullable=True),
     sa.Column("began_s", sa.Double(), nullable=True),
+    sa.Column("quarter", sa.Integer(), nullable=True),
     sa.Column("is_outbound", sa.Boolean(), nullable=False),
     sa.Column("caller_key", sa.Text(), nullable=True),
     sa.Column("contact", sa.Text(), nullable=False),
