@@ -189,14 +189,6 @@ app.add_typer(models_app, name="models")
 app.add_typer(users_app, name="users")
 app.add_typer(agents_app, name="agents")
 app.add_typer(hold_app, name="hold")
-app.command(epilog="Example: qa-monitor watch recordings/ --metadata calls.csv")(watch)
-app.command(epilog="Example: qa-monitor alerts --open")(alerts)
-app.command(epilog="Example: qa-monitor serve --port 8710")(serve)
-app.command(epilog="Example: qa-monitor delete calls-10423 --reason 'asked for by the caller'")(
-    delete
-)
-app.command(epilog="Example: qa-monitor retention --dry-run")(retention)
-app.command("demo-data", epilog="Example: qa-monitor demo-data --users")(demo_data)
 
 
 def _version(wanted: bool) -> None:
@@ -1512,6 +1504,18 @@ def _heed_stop() -> None:
     """Stop where an engine, while it was loading, swallowed the interrupt."""
     if _STOP_ASKED.is_set():
         raise KeyboardInterrupt
+
+
+# --- commands with modules of their own ---------------------------------------------------------
+
+app.command(epilog="Example: qa-monitor watch recordings/ --metadata calls.csv")(watch)
+app.command(epilog="Example: qa-monitor alerts --open")(alerts)
+app.command(epilog="Example: qa-monitor serve --port 8710")(serve)
+app.command(epilog="Example: qa-monitor delete calls-10423 --reason 'asked for by the caller'")(
+    delete
+)
+app.command(epilog="Example: qa-monitor retention --dry-run")(retention)
+app.command("demo-data", epilog="Example: qa-monitor demo-data --users")(demo_data)
 
 
 def main() -> None:
