@@ -36,7 +36,7 @@ from qa_monitor.reviewing import (
     refresh_queue,
 )
 from qa_monitor.reviewing.statistics import (
-    interval_over_calls,
+    Resampled,
     krippendorff_alpha,
     pair_table,
     share_on_diagonal,
@@ -184,13 +184,13 @@ def test_an_interval_holds_its_figure_and_is_the_same_each_time(
     def figure(t: np.ndarray) -> np.ndarray:
         return share_on_diagonal(t)
 
-    interval = interval_over_calls(figure, tables)
+    interval = Resampled.of(tables).interval(figure)
     assert interval.value is not None
     assert interval.low is not None
     assert interval.high is not None
     assert interval.low <= interval.value + 1e-9
     assert interval.value <= interval.high + 1e-9
-    assert interval == interval_over_calls(figure, tables[::-1])
+    assert interval == Resampled.of(tables[::-1]).interval(figure)
 
 
 def test_resampling_kinds_of_calls_gives_the_interval_of_resampling_calls() -> None:
@@ -198,8 +198,8 @@ def test_resampling_kinds_of_calls_gives_the_interval_of_resampling_calls() -> N
     truth = rng.integers(0, 5, 200)
     given_ = np.clip(truth + rng.integers(-1, 2, 200), 0, 4)
     pairs = [(int(a), int(b)) for a, b in zip(truth, given_, strict=True)]
-    quick = interval_over_calls(
-        lambda t: weighted_kappa(t, is_ordered=True), [pair_table([p], 5) for p in pairs]
+    quick = Resampled.of([pair_table([p], 5) for p in pairs]).interval(
+        lambda t: weighted_kappa(t, is_ordered=True)
     )
     slow = []
     for _ in range(2000):

@@ -27,7 +27,7 @@ import numpy as np
 from qa_monitor.calls import CallType, Criterion, EscalationOutcome
 from qa_monitor.reviewing.statistics import (
     Counts,
-    interval_over_calls,
+    Resampled,
     krippendorff_alpha,
     mean_difference,
     pair_table,
@@ -289,16 +289,15 @@ def _subject(head: Head, ratings: Sequence[Rating]) -> Subject:
             reader_open += 1
     size = len(head.values)
     tables = _tables(both, size)
+    kappa, exact, near = _figures(tables, _kappa_of(head), share_on_diagonal, _near)
     by_month = _grouped(both, lambda rating: f"{rating.began_at:%Y-%m}")
     by_version = _grouped(both, lambda rating: (rating.scoring, rating.rubric))
     return Subject(
         head=head,
         calls=len(tables),
-        kappa=_figure(lambda t: weighted_kappa(t, is_ordered=head.is_ordered), tables),
-        exact=_figure(share_on_diagonal, tables),
-        within_one=(
-            _figure(lambda t: share_on_diagonal(t, within=1), tables) if head.is_ordered else _NONE
-        ),
+        kappa=kappa,
+        exact=exact,
+        within_one=near if head.is_ordered else _NONE,
         bias=_bias(head, both),
         machine_open=machine_open,
         reader_open=reader_open,
@@ -338,9 +337,17 @@ def _tables(both: Iterable[_Both], size: int) -> list[Counts]:
     return [pair_table(pairs, size) for pairs in by_call.values()]
 
 
+def _kappa_of(head: Head) -> Callable[[Counts], Counts]:
+    return lambda tables: weighted_kappa(tables, is_ordered=head.is_ordered)
+
+
+def _near(tables: Counts) -> Counts:
+    return share_on_diagonal(tables, within=1)
+
+
 def _kappa(head: Head, both: Sequence[_Both]) -> Interval:
-    tables = _tables(both, len(head.values))
-    return _figure(lambda t: weighted_kappa(t, is_ordered=head.is_ordered), tables)
+    (kappa,) = _figures(_tables(both, len(head.values)), _kappa_of(head))
+    return kappa
 
 
 def _bias(head: Head, both: Sequence[_Both]) -> Interval:
@@ -351,11 +358,18 @@ def _bias(head: Head, both: Sequence[_Both]) -> Interval:
     for rating, _, _ in both:
         by_call[rating.call_id].append(float(rating.machine or 0) - float(rating.said or 0))
     sums = [np.array([round(sum(found), 6), len(found)]) for found in by_call.values()]
-    return _figure(mean_difference, sums)
+    (bias,) = _figures(sums, mean_difference)
+    return bias
 
 
-def _figure(figure: Callable[[Counts], Counts], by_call: Sequence[Counts]) -> Interval:
-    return interval_over_calls(figure, by_call) if len(by_call) >= ENOUGH else _NONE
+def _figures(
+    by_call: Sequence[Counts], *figures: Callable[[Counts], Counts]
+) -> tuple[Interval, ...]:
+    """Each of ``figures`` with its interval; none where calls are too few."""
+    if len(by_call) < ENOUGH:
+        return (_NONE,) * len(figures)
+    resampled = Resampled.of(by_call)
+    return tuple(resampled.interval(figure) for figure in figures)
 
 
 # --- reviewers among themselves ------------------------------------------------------------------
@@ -374,6 +388,8 @@ def _among(head: Head, ratings: Sequence[Rating]) -> Among:
         pair_table([p for a, b in combinations(said.values(), 2) for p in ((a, b), (b, a))], size)
         for said in read
     ]
+    kappa, exact = _figures(both_ways, _kappa_of(head), share_on_diagonal)
+    (alpha,) = _figures(units, lambda t: krippendorff_alpha(t, is_ordered=head.is_ordered))
     of_pairs: dict[tuple[str, str], list[Counts]] = defaultdict(list)
     for said in read:
         for first, second in combinations(sorted(said), 2):
@@ -381,15 +397,15 @@ def _among(head: Head, ratings: Sequence[Rating]) -> Among:
     return Among(
         head=head,
         calls=len(read),
-        kappa=_figure(lambda t: weighted_kappa(t, is_ordered=head.is_ordered), both_ways),
-        alpha=_figure(lambda t: krippendorff_alpha(t, is_ordered=head.is_ordered), units),
-        exact=_figure(share_on_diagonal, both_ways),
+        kappa=kappa,
+        alpha=alpha,
+        exact=exact,
         pairs=tuple(
             PairFigure(
                 first=first,
                 second=second,
                 calls=len(tables),
-                kappa=_figure(lambda t: weighted_kappa(t, is_ordered=head.is_ordered), tables),
+                kappa=_figures(tables, _kappa_of(head))[0],
             )
             for (first, second), tables in sorted(of_pairs.items())
         ),

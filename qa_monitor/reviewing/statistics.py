@@ -8,7 +8,9 @@ that cannot be worked out is ``nan`` in arrays and ``None`` outside.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from qa_monitor.scoring.measure import Interval
 
 __all__ = [
-    "interval_over_calls",
+    "Resampled",
     "krippendorff_alpha",
     "mean_difference",
     "pair_table",
@@ -134,32 +136,45 @@ def mean_difference(sums: Counts) -> Counts:
 # --- intervals -----------------------------------------------------------------------------------
 
 
-def interval_over_calls(
-    figure: Callable[[Counts], Counts], by_call: Sequence[Counts], *, resamples: int = _RESAMPLES
-) -> Interval:
-    """``figure`` of the counts of all calls, with its 95 % percentile interval [Efron 1979].
+@dataclass(frozen=True, slots=True)
+class Resampled:
+    """The counts of all calls, ``total``, and of resampled calls, ``drawn`` (resamples, ...)."""
 
-    Calls are drawn, with all that was said of each, because what two people say of one call hangs
-    together. ``by_call`` has the counts of each call, all of one shape; ``figure`` maps counts of
-    (..., *shape) to (...). Deterministic, whatever the order of calls; resamples in which it cannot
-    be worked out are left out.
-    """
-    if not by_call:
-        return Interval(None, None, None)
-    shape = by_call[0].shape
-    rows = np.stack([counts.ravel() for counts in by_call])
-    # Calls with the same counts are drawn as one kind: the sums are distributed the same.
-    kinds, times = np.unique(rows, axis=0, return_counts=True)
-    value = float(figure((times @ kinds).reshape(shape)))
-    if math.isnan(value):
-        return Interval(None, None, None)
-    drawn = np.random.default_rng(_SEED).multinomial(len(rows), times / len(rows), size=resamples)
-    values = figure((drawn @ kinds).reshape(resamples, *shape))
-    values = np.sort(values[~np.isnan(values)])
-    if not len(values):
-        return Interval(value, None, None)
-    last = len(values) - 1
-    return Interval(value, float(values[round(0.025 * last)]), float(values[round(0.975 * last)]))
+    total: Counts
+    drawn: Counts
+
+    @classmethod
+    def of(cls, by_call: Sequence[Counts], *, resamples: int = _RESAMPLES) -> Resampled:
+        """The counts of each call, all of one shape, drawn with replacement [Efron 1979].
+
+        Calls are drawn, with all that was said of each, because what two people say of one call
+        hangs together. Deterministic, whatever the order of the calls, of which there is one at
+        least.
+        """
+        shape = by_call[0].shape
+        # Calls with the same counts are drawn as one kind: the sums are distributed the same.
+        times = Counter(np.ascontiguousarray(counts, dtype=float).tobytes() for counts in by_call)
+        kinds = np.stack([np.frombuffer(kind) for kind in sorted(times)])
+        often = np.array([times[kind] for kind in sorted(times)])
+        shares = often / len(by_call)
+        drawn = np.random.default_rng(_SEED).multinomial(len(by_call), shares, size=resamples)
+        return cls((often @ kinds).reshape(shape), (drawn @ kinds).reshape(resamples, *shape))
+
+    def interval(self, figure: Callable[[Counts], Counts]) -> Interval:
+        """``figure``, which maps counts (..., *shape) to (...), with its 95 % percentile interval.
+
+        Resamples in which it cannot be worked out are left out.
+        """
+        value = float(figure(self.total))
+        if math.isnan(value):
+            return Interval(None, None, None)
+        values = figure(self.drawn)
+        values = np.sort(values[~np.isnan(values)])
+        if not len(values):
+            return Interval(value, None, None)
+        last = len(values) - 1
+        low, high = values[round(0.025 * last)], values[round(0.975 * last)]
+        return Interval(value, float(low), float(high))
 
 
 def wilson_interval(successes: int, count: int) -> Interval:
