@@ -860,7 +860,7 @@ class Monitor:
                     f"no scored call of agent {agent_id} in the period. Agents with calls: {there}."
                 )
         now = datetime.now(ZoneInfo(self.config.intake.timezone))
-        team = reporting.sums(since=since, until=until)
+        team = reporting.sums(since=since, until=until, scope=self._teams_of(agents or ()))
         for agent_id in known if agents is None else agents:
             goals = coaching.goals(agent_id, open_only=True)
             begin = None
@@ -880,6 +880,12 @@ class Monitor:
                 until=until,
                 minimum_calls=self.config.reports.minimum_calls,
             )
+
+    def _teams_of(self, agents: Sequence[str]) -> Scope | None:
+        """The teams of ``agents``, ``None`` where one has none: everybody is their colleague."""
+        teams = [self.store.people.team_of(agent_id) for agent_id in agents]
+        known = frozenset(team for team in teams if team is not None)
+        return Scope(teams=known) if teams and None not in teams else None
 
     def _figures(
         self, agent_id: str, *, since: datetime | None, until: datetime | None

@@ -80,7 +80,9 @@ def contacts_of_chosen(
 ) -> dict[str, Contacts]:
     """The same for every call that is ``chosen``, by call id, in one query."""
     newest = select(func.max(calls.c.started_at)).scalar_subquery()
-    around = []
+    # Callers of the chosen calls only: those of everybody else are no concern of theirs.
+    callers = select(calls.c.caller_key).where(calls.c.caller_key.is_not(None), *chosen)
+    around: list[ColumnElement[bool]] = [calls.c.caller_key.in_(callers)]
     if since is not None:
         around.append(calls.c.started_at >= _around(since, within)[0])
     if until is not None:
@@ -88,7 +90,7 @@ def contacts_of_chosen(
     rows = connection.execute(
         _legs()
         .add_columns(and_(true(), *chosen).label("is_chosen"), newest.label("newest"))
-        .where(or_(and_(*chosen), and_(calls.c.caller_key.is_not(None), *around)))
+        .where(or_(and_(*chosen), and_(*around)))
         .order_by(calls.c.started_at)
     ).all()
     by_caller: dict[str, tuple[list[datetime], list[Leg]]] = {}
