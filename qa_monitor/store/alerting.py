@@ -432,7 +432,7 @@ class Alerting:
             .join(runs, runs.c.run_id == alerts.c.run_id)
             .join(scorecards, scorecards.c.card_id == runs.c.card_id)
             .where(deliveries.c.channel == channel, _IS_WANTED, due)
-            .order_by(*by_need(deliveries.c.severity))
+            .order_by(*by_need(deliveries.c.severity), deliveries.c.step)
             .limit(limit)
         )
         return self._read(lambda c: tuple(delivery_of(row) for row in c.execute(query)))
@@ -607,8 +607,9 @@ def _restart_steps(connection: Connection, alert_id: str, severity: str, now: da
             repeated.add((row.channel, row.after_s))
             values = {**row._mapping, "step": row.step + last, "queued_at": now}
             values |= {"attempts": 0, "next_attempt_at": due_at, "delivered_at": None}
+            values |= {"last_error": None, "is_held": False}
             del values["delivery_id"]
-            connection.execute(insert(deliveries).values(**values, last_error=None, is_held=False))
+            connection.execute(insert(deliveries).values(**values))
 
 
 # --- parts of queries ----------------------------------------------------------------------------
