@@ -28,7 +28,18 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     config = folder / "qa-monitor.toml"
     config.write_text(f'[data]\nfolder = "{folder / "data"}"\n')
-    command = ["--config", str(config), "demo-data", "--calls", "400", "--users", "--seed", "7"]
+    command = [
+        "--config",
+        str(config),
+        "demo-data",
+        "--calls",
+        "300",
+        "--audio",
+        "12",
+        "--users",
+        "--seed",
+        "7",
+    ]
     subprocess.run(
         [sys.executable, "-m", "qa_monitor", *command],
         env={"QA_MONITOR_DEMO_PASSWORD": PASSWORD, "PATH": "/usr/bin:/bin"},
@@ -41,10 +52,18 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def centre(demo: Path, tmp_path: Path) -> Iterator[Site]:
-    """The pages of a copy of it."""
+    """The pages of a copy of it, to be changed."""
     folder = tmp_path / "data"
     shutil.copytree(demo, folder)
     with serving(Config.model_validate({"data": {"folder": folder}})) as site:
+        yield site
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def library(demo: Path) -> Iterator[Site]:
+    """The pages of it, to be read only."""
+    with serving(Config.model_validate({"data": {"folder": demo}})) as site:
         yield site
 
 
@@ -76,7 +95,6 @@ def test_a_reviewer_takes_a_call_checks_its_evidence_and_corrects_the_machine(
     page = browser_page
     centre.sign_in(page, "rita")
     expect(page).to_have_url(re.compile("/queue"))
-    assert_accessible(page)
     open_by_keyboard(page, "Next call", "button")
     page.wait_for_url(re.compile(r"/calls/"))
     assert_accessible(page)
@@ -110,12 +128,11 @@ def test_a_reviewer_takes_a_call_checks_its_evidence_and_corrects_the_machine(
 
 
 def test_a_reviewer_finds_calls_by_what_was_said_and_keeps_the_view(
-    centre: Site, browser_page: Page
+    library: Site, browser_page: Page
 ) -> None:
     page = browser_page
-    centre.sign_in(page, "rita")
-    page.goto(f"{centre.address}/calls")
-    assert_accessible(page)
+    library.sign_in(page, "rita")
+    page.goto(f"{library.address}/calls")
     all_calls = int(re.sub(r"\D", "", page.get_by_text(re.compile(r"^\d+ calls")).inner_text()))
     page.get_by_label("Words said").fill("appointment")
     page.keyboard.press("Enter")
@@ -123,7 +140,7 @@ def test_a_reviewer_finds_calls_by_what_was_said_and_keeps_the_view(
     found = page.get_by_text(re.compile(r"^\d+ calls?")).first
     expect(found).not_to_have_text(f"{all_calls} calls")
     address = page.url
-    page.goto(f"{centre.address}/calls")
+    page.goto(f"{library.address}/calls")
     page.goto(address)
     expect(page.get_by_label("Words said")).to_have_value("appointment")
     assert_accessible(page)
@@ -135,7 +152,6 @@ def test_a_coach_reads_a_report_replays_a_moment_and_agrees_on_a_goal(
     page = browser_page
     centre.sign_in(page, "cora")
     page.goto(f"{centre.address}/agents")
-    assert_accessible(page)
     page.locator("main a[href^='/agents/agent-']").first.press("Enter")
     page.wait_for_url(re.compile(r"/agents/agent-"))
     report = page.url
@@ -168,7 +184,6 @@ def test_a_supervisor_sees_an_urgent_call_that_nobody_passed_on_and_settles_it(
     page = browser_page
     centre.sign_in(page, "sam")
     expect(page).to_have_url(re.compile("/alerts"))
-    assert_accessible(page)
     first = page.locator("main a[href^='/alerts/']").first
     first.press("Enter")
     page.wait_for_url(re.compile(r"/alerts/\w"))
@@ -185,10 +200,6 @@ def test_a_supervisor_sees_an_urgent_call_that_nobody_passed_on_and_settles_it(
     expect(page.locator("main")).to_contain_text("Called the patient back")
     assert_accessible(page)
 
-    page.goto(f"{centre.address}/team")
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
-    assert_accessible(page)
-
 
 def test_an_agent_disputes_a_score_a_reviewer_decides_and_the_agent_reads_why(
     centre: Site, browser_page: Page
@@ -196,7 +207,6 @@ def test_an_agent_disputes_a_score_a_reviewer_decides_and_the_agent_reads_why(
     page = browser_page
     centre.sign_in(page, "agnes")
     expect(page).to_have_url(re.compile("/me"))
-    assert_accessible(page)
     page.locator("main a[href^='/me/calls/']").first.press("Enter")
     page.wait_for_url(re.compile(r"/me/calls/"))
     call = page.url
@@ -211,7 +221,6 @@ def test_an_agent_disputes_a_score_a_reviewer_decides_and_the_agent_reads_why(
 
     centre.sign_in(page, "rita")
     page.goto(f"{centre.address}/disputes")
-    assert_accessible(page)
     page.locator("main a[href^='/disputes/']").first.wait_for()
     for link in page.locator("main a[href^='/disputes/']").all():
         address = link.get_attribute("href")
@@ -232,13 +241,13 @@ def test_an_agent_disputes_a_score_a_reviewer_decides_and_the_agent_reads_why(
     expect(page.locator("main")).to_contain_text("The worry was passed over twice.")
 
 
-def test_an_agent_sees_own_calls_and_nobody_elses(centre: Site, browser_page: Page) -> None:
+def test_an_agent_sees_own_calls_and_nobody_elses(library: Site, browser_page: Page) -> None:
     page = browser_page
-    centre.sign_in(page, "agnes")
-    page.goto(f"{centre.address}/calls")
+    library.sign_in(page, "agnes")
+    page.goto(f"{library.address}/calls")
     own = {
         record.call_id
-        for record in centre.store.records()
+        for record in library.store.records()
         if record.recording.agent_id == "agent-01"
     }
     links = page.locator("main a[href^='/calls/']").all()
@@ -247,10 +256,10 @@ def test_an_agent_sees_own_calls_and_nobody_elses(centre: Site, browser_page: Pa
     assert shown <= own
     other = next(
         record.call_id
-        for record in centre.store.records()
+        for record in library.store.records()
         if record.recording.agent_id == "agent-02"
     )
-    answer = page.goto(f"{centre.address}/calls/{other}")
+    answer = page.goto(f"{library.address}/calls/{other}")
     assert answer is not None
     assert answer.status == 404
 
@@ -266,11 +275,11 @@ def test_an_agent_sees_own_calls_and_nobody_elses(centre: Site, browser_page: Pa
     ],
 )
 def test_every_page_is_whole_accessible_and_asks_no_other_host(
-    centre: Site, browser_page: Page, user: str, paths: list[str]
+    library: Site, browser_page: Page, user: str, paths: list[str]
 ) -> None:
-    centre.sign_in(browser_page, user)
+    library.sign_in(browser_page, user)
     for path in paths:
-        answer = browser_page.goto(f"{centre.address}{path}")
+        answer = browser_page.goto(f"{library.address}{path}")
         assert answer is not None
         assert answer.status == 200, path
         assert_accessible(browser_page)
