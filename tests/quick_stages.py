@@ -112,8 +112,8 @@ def quick_stages(recogniser: QuickRecogniser | None = None) -> Stages:
     return Stages(
         limits=DecodeLimits(max_duration_s=600, max_bytes=10**7),
         recogniser=recogniser or QuickRecogniser(),
-        redactor=_QuickRedactor(),  # type: ignore[arg-type]
-        scorer=_QuickScorer(),  # type: ignore[arg-type]
+        redactor=_QuickRedactor(),
+        scorer=_QuickScorer(),
         rubrics=Rubrics(default=load_rubric(None), by_queue={}),
         policy=Policy.load(),
         audio_folder=None,

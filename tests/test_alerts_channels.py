@@ -256,7 +256,8 @@ def test_a_server_that_offers_no_tls_gets_neither_password_nor_alert(
     with pytest.raises(DeliveryError) as caught:
         channel.send(delivery_to(store, channel.name))
     assert caught.value.kind == "SMTPNotSupportedError"
-    assert plain_office.post.letters == plain_office.post.signed_in == []
+    assert plain_office.post.letters == []
+    assert plain_office.post.signed_in == []
 
 
 def test_a_server_whose_certificate_is_not_trusted_gets_nothing(
