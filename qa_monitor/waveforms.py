@@ -62,13 +62,13 @@ def _stamp(recording: Path) -> list[int]:
 def _measure(recording: Path, call_id: str) -> Waveform:
     import av
 
-    problem: str
+    problem = "it holds no sound"
+    loudest: list[NDArray[np.int16]] = []
     try:
         with recording.open("rb") as file, av.open(file, format="flac", mode="r") as container:
             stream = container.streams.audio[0]
             channels = stream.codec_context.channels
             resampler = av.AudioResampler(format="s16", rate=SAMPLE_RATE_HZ)
-            loudest: list[NDArray[np.int16]] = []
             rest = np.zeros((0, channels), dtype=np.int16)
             samples = 0
             for decoded in container.decode(stream):
@@ -83,8 +83,9 @@ def _measure(recording: Path, call_id: str) -> Waveform:
                 loudest.append(_peaks(rest[np.newaxis]))
     except (av.FFmpegError, OSError, IndexError) as error:
         problem = type(error).__name__
-    else:
-        blocks = np.concatenate(loudest) if loudest else np.zeros((1, channels), dtype=np.int16)
+        loudest = []
+    if loudest:
+        blocks = np.concatenate(loudest)
         edges = np.linspace(0, len(blocks), min(_BUCKETS, len(blocks)) + 1).astype(int)[:-1]
         reduced = np.maximum.reduceat(blocks, edges, axis=0)
         scaled = np.round(reduced.astype(float) / np.iinfo(np.int16).max * _FULL).astype(int)

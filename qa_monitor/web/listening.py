@@ -65,8 +65,8 @@ _LISTENS = _Listens()
 @pages.get("/calls/{call_id}/audio", name="audio")
 def audio(viewer: Signed, call_id: CallId, request: Request) -> Response:
     """The redacted recording, whole or in ranges."""
-    viewer.reach(call_id, Permission.SEE_CALLS)
     viewer.note("call.listen")
+    viewer.reach(call_id, Permission.SEE_CALLS)
     recording = viewer.monitor.kept_copy(call_id)
     if not recording.is_file():
         raise NotFoundError("no recording of this call is kept.")
@@ -81,8 +81,8 @@ def audio(viewer: Signed, call_id: CallId, request: Request) -> Response:
 @pages.get("/calls/{call_id}/waveform", name="waveform")
 def waveform(viewer: Signed, call_id: CallId) -> Response:
     """How loud the recording is over its length, by channel."""
-    viewer.reach(call_id, Permission.SEE_CALLS)
     viewer.note("call.waveform")
+    viewer.reach(call_id, Permission.SEE_CALLS)
     found = viewer.monitor.waveform(call_id)
     return JSONResponse({"duration_s": found.duration_s, "lanes": found.lanes})
 

@@ -173,6 +173,7 @@ def _context(viewer: Viewer, asked: _Asked, *, turn: int | None = None) -> dict[
         "names": {user.user_id: user.name for user in viewer.store.people.users()},
         "comments": comments,
         "opened_at": viewer.now,
+        "task": viewer.store.queueing.task_of(by, record.call_id) if asked.may_review else None,
         "tells": call_view.said,
         "answered": call_view.answered,
         "warning": call_view.warning,
@@ -241,8 +242,10 @@ def call_page(
     turn: Annotated[int | None, Query(ge=0, le=100_000)] = None,
 ) -> Response:
     """The whole page; ``at`` is where the player stands, ``turn`` which turn is commented on."""
+    viewer.note("call.view")
     asked = _asked(viewer, call_id, rubric=rubric)
-    viewer.note("call.view_blind" if asked.is_blind else "call.view")
+    if asked.is_blind:
+        viewer.note("call.view_blind")
     template = "one_call/blind.html.j2" if asked.is_blind else "one_call/page.html.j2"
     return viewer.page(template, at=at, **_context(viewer, asked, turn=turn))
 
@@ -271,8 +274,8 @@ def judge(
     reason: Annotated[str, Form(max_length=REASON_LONGEST * 2)] = "",
 ) -> Response:
     """Agree with the machine, or correct it."""
-    viewer.reach(call_id, Permission.REVIEW_CALLS)
     viewer.note("call.correct" if verdict == "correct" else "call.agree")
+    viewer.reach(call_id, Permission.REVIEW_CALLS)
     _open_eyed(viewer, call_id)
     common: dict[str, Any] = {
         "user_id": viewer.user.user_id,
@@ -320,8 +323,8 @@ async def judge_blind(viewer: Signed, call_id: CallId) -> Response:
 
 
 def _judge_blind(viewer: Viewer, call_id: str, given: Mapping[str, str]) -> Response:
-    viewer.reach(call_id, Permission.REVIEW_CALLS)
     viewer.note("call.judge_blind")
+    viewer.reach(call_id, Permission.REVIEW_CALLS)
     if not is_read_blind(viewer, call_id):
         raise ConflictError("this blind review is over already; the call is open to you.")
     user_id = viewer.user.user_id
@@ -398,8 +401,8 @@ def finish_review(
     then: Annotated[str, Form(pattern="^(call|queue)$")] = "call",
 ) -> Response:
     """Say "done"."""
-    viewer.reach(call_id, Permission.REVIEW_CALLS)
     viewer.note("call.review")
+    viewer.reach(call_id, Permission.REVIEW_CALLS)
     _finish(viewer, call_id, _instant(opened_at), _number(seconds))
     viewer.flash("Done. The review is kept.")
     if then == "queue" and viewer.may(Permission.WORK_QUEUE):
@@ -421,8 +424,8 @@ def comment(
     is_for_agent: Annotated[bool, Form()] = False,
 ) -> Response:
     """Comment on a moment, or on the call."""
-    viewer.reach(call_id, Permission.COMMENT)
     viewer.note("call.comment")
+    viewer.reach(call_id, Permission.COMMENT)
     _comment(
         viewer,
         call_id,
@@ -482,8 +485,8 @@ def withdraw_comment(
     viewer: Signed, call_id: CallId, comment_id: Annotated[int, Path(ge=1, le=_LARGEST_ID)]
 ) -> Response:
     """Take a comment of one's own back."""
-    viewer.reach(call_id, Permission.COMMENT)
     viewer.note("call.withdraw_comment")
+    viewer.reach(call_id, Permission.COMMENT)
     viewer.store.reviews.withdraw_comment(
         comment_id, call_id=call_id, user_id=viewer.user.user_id, now=viewer.now
     )
@@ -509,8 +512,8 @@ def _one_at_a_time() -> Iterator[None]:
 
 def _swap_roles(viewer: Viewer, call_id: str) -> bool:
     """Score the call with agent and caller swapped; whether that changed anything."""
-    viewer.reach(call_id, Permission.REVIEW_CALLS)
     viewer.note("call.swap_roles")
+    viewer.reach(call_id, Permission.REVIEW_CALLS)
     _open_eyed(viewer, call_id)
     with _one_at_a_time():
         result = viewer.monitor.swap_roles(call_id)
@@ -522,8 +525,8 @@ def _swap_roles(viewer: Viewer, call_id: str) -> bool:
 
 def _rescore(viewer: Viewer, call_id: str) -> bool:
     """Score the call by its configured rubric; whether that changed anything."""
-    viewer.reach(call_id, Permission.REVIEW_CALLS)
     viewer.note("call.rescore")
+    viewer.reach(call_id, Permission.REVIEW_CALLS)
     _open_eyed(viewer, call_id)
     with _one_at_a_time():
         (result,) = viewer.monitor.rescore([call_id])
@@ -561,8 +564,10 @@ def _changed(is_changed: bool) -> str:
 @api.get("/calls/{call_id}")
 def get_call(viewer: Signed, call_id: CallId, rubric: _RubricQuery = None) -> CallOut:
     """The call: redacted turns, scores with evidence, measures, what people say."""
+    viewer.note("call.view")
     asked = _asked(viewer, call_id, rubric=rubric)
-    viewer.note("call.view_blind" if asked.is_blind else "call.view")
+    if asked.is_blind:
+        viewer.note("call.view_blind")
     is_open = not asked.is_blind
     return call_out(
         asked.record,
@@ -579,8 +584,8 @@ def get_call(viewer: Signed, call_id: CallId, rubric: _RubricQuery = None) -> Ca
 @api.get("/calls/{call_id}/history")
 def get_call_history(viewer: Signed, call_id: CallId) -> HistoryOut:
     """Who said or did what with the call, and when."""
-    asked = _asked(viewer, call_id)
     viewer.note("call.history")
+    asked = _asked(viewer, call_id)
     _open_eyed(viewer, call_id)
     return HistoryOut(
         call_id=call_id,
@@ -645,8 +650,8 @@ def post_judgement(
     viewer: Signed, call_id: CallId, judgement: Annotated[JudgementIn, Body()]
 ) -> JudgementOut:
     """Agree with the machine, or correct it; its score stands beside what is said here."""
-    viewer.reach(call_id, Permission.REVIEW_CALLS)
     viewer.note("call.agree" if judgement.agrees else "call.correct")
+    viewer.reach(call_id, Permission.REVIEW_CALLS)
     is_blind = is_read_blind(viewer, call_id)
     common: dict[str, Any] = {
         "user_id": viewer.user.user_id,
@@ -676,8 +681,8 @@ def post_comment(
     viewer: Signed, call_id: CallId, comment: Annotated[CommentIn, Body()]
 ) -> CommentOut:
     """Comment on a moment, or on the call."""
-    viewer.reach(call_id, Permission.COMMENT)
     viewer.note("call.comment")
+    viewer.reach(call_id, Permission.COMMENT)
     return CommentOut.model_validate(
         _comment(
             viewer,
@@ -694,8 +699,8 @@ def post_comment(
 @api.post("/calls/{call_id}/review", status_code=201)
 def post_review(viewer: Signed, call_id: CallId, review: Annotated[ReviewIn, Body()]) -> ReviewOut:
     """Say that the review is done; a blind one needs a judgement of every criterion."""
-    viewer.reach(call_id, Permission.REVIEW_CALLS)
     viewer.note("call.review")
+    viewer.reach(call_id, Permission.REVIEW_CALLS)
     return ReviewOut.model_validate(_finish(viewer, call_id, review.started_at, review.seconds))
 
 
