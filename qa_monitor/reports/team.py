@@ -281,10 +281,6 @@ def team_report(
     since, until = period.between(zone)
     earlier = period.before.between(zone)
     own, before = store.team.counts(scope, [(since, until), earlier], within=within, now=now)
-    sums = [
-        store.reporting.sums(since=first, until=last, scope=scope)
-        for first, last in ((since, until), earlier)
-    ]
     hours, days = _volume(own, period, zone)
     return TeamReport(
         team=team,
@@ -297,7 +293,7 @@ def team_report(
         calls=own.calls.calls,
         calls_before=before.calls.calls,
         outbound=own.calls.outbound,
-        agents=own.calls.agents,
+        agents=len({one.agent_id for one in own.scores}),
         hours=hours,
         days=days,
         types=tuple(_types(own, before)),
@@ -307,7 +303,8 @@ def team_report(
         unneeded=_unneeded(own, before),
         outcomes_corrected=own.calls.corrected_outcomes,
         criteria=tuple(
-            _criterion(criterion, *sums, minimum_calls=minimum_calls) for criterion in CRITERIA
+            _criterion(criterion, own.scores, before.scores, minimum_calls=minimum_calls)
+            for criterion in CRITERIA
         ),
         contacts=_contact_row(own, before),
         checklist=_checklist(own, before, asks),
@@ -361,15 +358,27 @@ def _types(own: TeamCounts, before: TeamCounts) -> Iterator[TypeRow]:
 
 
 def _handle(call_type: CallType | None, times: Sequence[HandleTime]) -> HandleRow:
-    seconds = sorted(value for one in times for value in one.seconds)
+    seconds: Counter[int] = Counter()
+    for one in times:
+        seconds.update(one.seconds)
     told = sum(one.bases.get("call_record", 0) for one in times)
     return HandleRow(
         call_type=call_type,
-        calls=len(seconds),
-        median_s=percentile(seconds, 0.5),
-        p90_s=percentile(seconds, 0.9),
-        estimated=len(seconds) - told,
+        calls=seconds.total(),
+        median_s=_quantile(seconds, 0.5),
+        p90_s=_quantile(seconds, 0.9),
+        estimated=seconds.total() - told,
     )
+
+
+def _quantile(seconds: Counter[int], part: float) -> float | None:
+    """The fewest whole seconds that ``part`` of the calls do not exceed."""
+    wanted, passed = part * seconds.total(), 0
+    for value in sorted(seconds):
+        passed += seconds[value]
+        if passed >= wanted:
+            return float(value)
+    return None
 
 
 def _urgent(level: int, own: TeamCounts, before: TeamCounts) -> UrgentRow:

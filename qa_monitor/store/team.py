@@ -8,15 +8,17 @@ filtered by is counted from ``call_index``, so that a figure and the list behind
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Double,
@@ -34,10 +36,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from qa_monitor.calls import CallType, ChecklistAnswer, Direction, EscalationOutcome
+from qa_monitor.calls import (
+    CallType,
+    ChecklistAnswer,
+    Criterion,
+    Direction,
+    EscalationOutcome,
+)
 from qa_monitor.store.browsing import call_index
-from qa_monitor.store.people import Scope
-from qa_monitor.store.reporting import latest_words
+from qa_monitor.store.people import Scope, agents
+from qa_monitor.store.reporting import ScoreSum, latest_words
 from qa_monitor.store.reviews import OUTCOME, checklist_subject
 from qa_monitor.store.tables import calls, metadata, runs, scorecards, transcripts
 
@@ -63,6 +71,7 @@ __all__ = [
 _PROMISES = {("checklist", "follow_up"), ("escalation_action", "timed_callback")}
 """Findings that say that somebody will get back to the caller."""
 
+_SCORED = (Criterion.EMPATHY, Criterion.ACTIVE_LISTENING, Criterion.ESCALATION)
 _SHOWN_PROMISES = 10
 _DAY_S = 86400.0
 _QUARTER_S = 900
@@ -74,13 +83,13 @@ _CHECKLIST = checklist_subject("")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandleTime:
-    """Handle times of calls of one type (``None``: unsure), in seconds.
+    """How many calls of one type (``None``: unsure) took how many whole seconds.
 
     ``bases`` counts the calls by what their handle time rests on (see ``calls.Measure``).
     """
 
     call_type: CallType | None
-    seconds: tuple[float, ...]
+    seconds: Mapping[int, int]
     bases: Mapping[str, int]
 
 
@@ -94,7 +103,6 @@ class CallCounts:
     """
 
     calls: int
-    agents: int
     by_quarter: Mapping[datetime, int]
     by_type: Mapping[CallType | None, int]
     outcomes: Mapping[tuple[int | None, EscalationOutcome | None], int]
@@ -171,6 +179,7 @@ class TeamCounts:
     """All counts of one period."""
 
     calls: CallCounts
+    scores: tuple[ScoreSum, ...]
     handle_times: tuple[HandleTime, ...]
     contacts: ContactCounts
     checklist: tuple[ChecklistCount, ...]
@@ -194,17 +203,28 @@ call_figures = Table(
     Column("began_s", Double, index=True),
     Column("quarter", Integer),
     Column("is_outbound", Boolean, nullable=False),
-    Column("caller_key", Text),
+    # A number made of the caller's key: what is sorted and compared most is short.
+    Column("caller", BigInteger),
     # The interaction of its legs, else the call itself.
     Column("contact", Text, nullable=False),
     Column("resolved", Boolean),
     Column("call_type", Text),
-    Column("handle_s", Double),
+    # Whole seconds, so that the database can count the calls of each.
+    Column("handle_s", Integer),
     Column("handle_basis", Text),
     Column("is_promised", Boolean, nullable=False),
     # "greeting:yes identity:no": calls of the same answers are grouped by the database.
     Column("checklist", Text, nullable=False),
-    Index(None, "caller_key", "contact", "began_s"),
+    # All that contacts are told by, so that no row is looked up for it.
+    Index(
+        "ix_call_figures_contacts",
+        "caller",
+        "contact",
+        "began_s",
+        "is_outbound",
+        "resolved",
+        "agent_id",
+    ),
 )
 
 
@@ -254,17 +274,22 @@ def figures_of(row: Any) -> dict[str, Any]:
         "began_s": began_s,
         "quarter": None if began_s is None else int(began_s // _QUARTER_S),
         "is_outbound": row.direction == Direction.OUTBOUND.value,
-        "caller_key": row.caller_key,
+        "caller": None if row.caller_key is None else _caller(row.caller_key),
         "contact": row.interaction_id or row.call_id,
         "resolved": row.resolved,
         "call_type": row.call_type,
-        "handle_s": handle_s,
+        "handle_s": None if handle_s is None else round(handle_s),
         "handle_basis": basis,
         "is_promised": any((one["task"], one["label"]) in _PROMISES for one in findings),
         "checklist": " ".join(
             f"{item['item']}:{item['answer']}" for item in json.loads(row.checklist)
         ),
     }
+
+
+def _caller(key: str) -> int:
+    """60 bits of the key's hash: of a million callers any two are alike with odds below 1e-6."""
+    return int(hashlib.sha256(key.encode()).hexdigest()[:15], 16)
 
 
 def _handle_time(
@@ -305,18 +330,22 @@ class Team:
         A contact by the same caller ``within`` the days before is a repeat one. Of undated calls
         nothing is counted.
         """
-        return self._read(
-            lambda c: tuple(
+
+        def work(connection: Connection) -> tuple[TeamCounts, ...]:
+            contacts = _contacts(connection, scope, periods, within=within, now=now)
+            return tuple(
                 TeamCounts(
-                    calls=_call_counts(c, scope, since, until),
-                    handle_times=_handle_times(c, scope, since, until),
-                    contacts=_contacts(c, scope, since, until, within=within, now=now),
-                    checklist=_checklist(c, scope, since, until),
-                    promises=_promises(c, scope, since, until, within=within, now=now),
+                    calls=_call_counts(connection, scope, since, until),
+                    scores=_scores(connection, scope, since, until),
+                    handle_times=_handle_times(connection, scope, since, until),
+                    contacts=own,
+                    checklist=_checklist(connection, scope, since, until),
+                    promises=_promises(connection, scope, since, until, within=within, now=now),
                 )
-                for since, until in periods
+                for (since, until), own in zip(periods, contacts, strict=True)
             )
-        )
+
+        return self._read(work)
 
     def promised(
         self, scope: Scope, since: datetime, until: datetime, *, within: timedelta, now: datetime
@@ -368,30 +397,29 @@ def _call_counts(
     chosen = _indexed(scope, since, until)
     index = call_index.c
 
-    def total(which: ColumnElement[bool]) -> ColumnElement[int]:
-        return func.sum(case((which, 1), else_=0))
+    kinds = (
+        index.call_type,
+        index.urgency,
+        index.escalated,
+        index.is_abstained,
+        index.needs_review,
+        index.is_auto_failed,
+        index.direction,
+        index.reviewed_at.is_not(None).label("is_reviewed"),
+    )
+    rows = connection.execute(
+        select(*kinds, func.count().label("calls")).where(chosen).group_by(*kinds)
+    ).all()
 
-    sums = connection.execute(
-        select(
-            func.count().label("calls"),
-            func.count(index.agent_id.distinct()).label("agents"),
-            total(index.is_abstained).label("abstained"),
-            total(index.needs_review).label("for_review"),
-            total(index.reviewed_at.is_not(None)).label("reviewed"),
-            total(index.is_auto_failed).label("auto_failed"),
-            total(index.direction == Direction.OUTBOUND.value).label("outbound"),
-        ).where(chosen)
-    ).one()
     quarter = call_figures.c.quarter
     quarters = select(quarter, func.count()).where(_figured(scope, since, until)).group_by(quarter)
-    kinds = connection.execute(
-        select(index.call_type, index.urgency, index.escalated, func.count().label("calls"))
-        .where(chosen)
-        .group_by(index.call_type, index.urgency, index.escalated)
-    ).all()
+
+    def total(which: Callable[[Any], bool]) -> int:
+        return sum(row.calls for row in rows if which(row))
+
     by_type: Counter[CallType | None] = Counter()
     outcomes: Counter[tuple[int | None, EscalationOutcome | None]] = Counter()
-    for row in kinds:
+    for row in rows:
         by_type[CallType(row.call_type) if row.call_type else None] += row.calls
         escalated = EscalationOutcome(row.escalated) if row.escalated else None
         outcomes[row.urgency, escalated] += row.calls
@@ -405,8 +433,7 @@ def _call_counts(
         .where(words.c.subject == OUTCOME, words.c.is_correction, chosen)
     )
     return CallCounts(
-        calls=sums.calls,
-        agents=sums.agents,
+        calls=total(lambda _: True),
         by_quarter={
             datetime.fromtimestamp(row[0] * _QUARTER_S, UTC): row[1]
             for row in connection.execute(quarters)
@@ -414,11 +441,67 @@ def _call_counts(
         by_type=by_type,
         outcomes=outcomes,
         corrected_outcomes=corrected or 0,
-        abstained=sums.abstained or 0,
-        for_review=sums.for_review or 0,
-        reviewed=sums.reviewed or 0,
-        auto_failed=sums.auto_failed or 0,
-        outbound=sums.outbound or 0,
+        abstained=total(lambda row: row.is_abstained),
+        for_review=total(lambda row: row.needs_review),
+        reviewed=total(lambda row: row.is_reviewed),
+        auto_failed=total(lambda row: row.is_auto_failed),
+        outbound=total(lambda row: row.direction == Direction.OUTBOUND.value),
+    )
+
+
+def _scores(
+    connection: Connection, scope: Scope, since: datetime, until: datetime
+) -> tuple[ScoreSum, ...]:
+    """What ``Reporting.sums`` gives, of the points that stand ready for lists, then corrected."""
+    chosen = _indexed(scope, since, until)
+    index = call_index.c
+    points = {criterion: index[criterion.value] for criterion in _SCORED}
+    parts = [
+        part
+        for column in points.values()
+        for part in (func.count(column), func.sum(column), func.sum(column * column))
+    ]
+    found: dict[tuple[str, Criterion], list[float]] = {}
+    for agent_id, *values in connection.execute(
+        select(index.agent_id, *parts)
+        .where(chosen, index.agent_id.is_not(None))
+        .group_by(index.agent_id)
+    ):
+        for number, criterion in enumerate(_SCORED):
+            three = values[3 * number : 3 * number + 3]
+            found[agent_id, criterion] = [value or 0.0 for value in three]
+    words = latest_words()
+    for row in connection.execute(
+        select(index.agent_id, words.c.subject, words.c.points, *points.values())
+        .join(calls, calls.c.latest_run_id == words.c.run_id)
+        .join(call_index, index.call_id == calls.c.call_id)
+        .where(
+            chosen,
+            words.c.is_correction,
+            words.c.subject.in_([criterion.value for criterion in _SCORED]),
+            index.agent_id.is_not(None),
+        )
+    ):
+        sums = found[row.agent_id, Criterion(row.subject)]
+        for value, sign in ((getattr(row, row.subject), -1), (row.points, 1)):
+            if value is not None:
+                for number, part in enumerate((1, value, value * value)):
+                    sums[number] += sign * part
+    teams = {
+        row.agent_id: row.team
+        for row in connection.execute(select(agents.c.agent_id, agents.c.team))
+    }
+    return tuple(
+        ScoreSum(
+            agent_id=agent_id,
+            team=teams.get(agent_id),
+            criterion=criterion,
+            calls=round(sums[0]),
+            points=sums[1],
+            squares=sums[2],
+        )
+        for (agent_id, criterion), sums in sorted(found.items())
+        if round(sums[0])
     )
 
 
@@ -426,22 +509,23 @@ def _handle_times(
     connection: Connection, scope: Scope, since: datetime, until: datetime
 ) -> tuple[HandleTime, ...]:
     figures = call_figures.c
-    seconds: dict[str | None, list[float]] = {}
+    what = (figures.call_type, figures.handle_s, figures.handle_basis)
+    seconds: dict[str | None, Counter[int]] = {}
     bases: dict[str | None, Counter[str]] = {}
-    for call_type, handle_s, basis in connection.execute(
-        select(figures.call_type, figures.handle_s, figures.handle_basis).where(
-            _figured(scope, since, until), figures.handle_s.is_not(None)
-        )
+    for call_type, handle_s, basis, count in connection.execute(
+        select(*what, func.count())
+        .where(_figured(scope, since, until), figures.handle_s.is_not(None))
+        .group_by(*what)
     ):
-        seconds.setdefault(call_type, []).append(handle_s)
-        bases.setdefault(call_type, Counter())[basis] += 1
+        seconds.setdefault(call_type, Counter())[handle_s] += count
+        bases.setdefault(call_type, Counter())[basis] += count
     return tuple(
         HandleTime(
             call_type=CallType(call_type) if call_type else None,
-            seconds=tuple(sorted(found)),
+            seconds=found,
             bases=bases[call_type],
         )
-        for call_type, found in sorted(seconds.items(), key=lambda pair: -len(pair[1]))
+        for call_type, found in sorted(seconds.items(), key=lambda pair: str(pair[0]))
     )
 
 
@@ -451,35 +535,36 @@ def _handle_times(
 def _contacts(
     connection: Connection,
     scope: Scope,
-    since: datetime,
-    until: datetime,
+    periods: Sequence[tuple[datetime, datetime]],
     *,
     within: timedelta,
     now: datetime,
-) -> ContactCounts:
+) -> tuple[ContactCounts, ...]:
     """Repeat contacts and first-contact resolution, as ``contacts`` tells them of one call."""
     figures, within_s = call_figures.c, within.total_seconds()
+    first = min(since for since, _ in periods).timestamp()
+    last = max(until for _, until in periods).timestamp()
     each = (
         select(
-            figures.caller_key,
+            figures.caller,
             func.min(figures.began_s).label("began_s"),
             # What any leg of the contact says; that it was settled before that it was not.
             func.max(case((figures.resolved, 1), (figures.resolved.is_(False), 0))).label("said"),
             func.max(case((scope.condition(figures.agent_id), 1), else_=0)).label("is_chosen"),
         )
         .where(
-            figures.caller_key.is_not(None),
+            figures.caller.is_not(None),
             figures.is_outbound.is_(False),
-            figures.began_s >= since.timestamp() - within_s - _DAY_S,
-            figures.began_s < until.timestamp() + within_s + _DAY_S,
+            figures.began_s >= first - within_s - _DAY_S,
+            figures.began_s < last + within_s + _DAY_S,
         )
-        .group_by(figures.caller_key, figures.contact)
+        .group_by(figures.caller, figures.contact)
         .subquery()
     )
 
     def beside(value: Any) -> ColumnElement[float | None]:
         moved: ColumnElement[float | None] = value.over(
-            partition_by=each.c.caller_key, order_by=each.c.began_s
+            partition_by=each.c.caller, order_by=each.c.began_s
         )
         return moved
 
@@ -501,25 +586,32 @@ def _contacts(
         (placed.c.began_s <= closed_until, "settled"),
         else_="open",
     )
-    found: dict[str, int] = dict(
-        connection.execute(
-            select(state.label("state"), func.count())
-            .where(
-                placed.c.is_chosen == 1,
-                placed.c.began_s >= since.timestamp(),
-                placed.c.began_s < until.timestamp(),
+    period = case(
+        *(
+            (
+                and_(placed.c.began_s >= since.timestamp(), placed.c.began_s < until.timestamp()),
+                number,
             )
-            .group_by(state)
-        ).all()
+            for number, (since, until) in enumerate(periods)
+        )
     )
-    by_record = found.get("settled_by_record", 0), found.get("unsettled_by_record", 0)
-    return ContactCounts(
-        contacts=sum(found.values()),
-        repeated=found.get("repeated", 0),
-        settled=found.get("settled", 0) + by_record[0],
-        unsettled=found.get("unsettled", 0) + by_record[1],
-        open=found.get("open", 0),
-        by_record=sum(by_record),
+    found: list[Counter[str]] = [Counter() for _ in periods]
+    for number, name, count in connection.execute(
+        select(period.label("period"), state.label("state"), func.count())
+        .where(placed.c.is_chosen == 1, period.is_not(None))
+        .group_by(period, state)
+    ):
+        found[number][name] += count
+    return tuple(
+        ContactCounts(
+            contacts=one.total(),
+            repeated=one["repeated"],
+            settled=one["settled"] + one["settled_by_record"],
+            unsettled=one["unsettled"] + one["unsettled_by_record"],
+            open=one["open"],
+            by_record=one["settled_by_record"] + one["unsettled_by_record"],
+        )
+        for one in found
     )
 
 
@@ -549,7 +641,7 @@ def _promised(
         return (
             select(func.min(other.c.began_s))
             .where(
-                other.c.caller_key == figures.caller_key,
+                other.c.caller == figures.caller,
                 other.c.began_s > figures.began_s,
                 other.c.began_s <= figures.began_s + within_s,
                 *which,
@@ -563,7 +655,7 @@ def _promised(
             figures.call_id,
             figures.began_s,
             figures.call_type,
-            figures.caller_key,
+            figures.caller,
             first(other.c.is_outbound).label("called_at"),
             first(other.c.is_outbound.is_(False), other.c.contact != figures.contact).label(
                 "phoned_at"
@@ -578,7 +670,7 @@ def _promised(
         or_(times.c.phoned_at.is_(None), times.c.called_at <= times.c.phoned_at),
     )
     state = case(
-        (times.c.caller_key.is_(None), PromiseState.CALLER_UNKNOWN.value),
+        (times.c.caller.is_(None), PromiseState.CALLER_UNKNOWN.value),
         (is_called, PromiseState.CALLED_BACK.value),
         (times.c.phoned_at.is_not(None), PromiseState.PHONED_AGAIN.value),
         (times.c.began_s > closed_until, PromiseState.OPEN.value),

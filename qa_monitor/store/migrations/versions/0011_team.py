@@ -23,11 +23,11 @@ _TABLE: tuple[sa.Column[Any], ...] = (
     sa.Column("began_s", sa.Double(), nullable=True),
     sa.Column("quarter", sa.Integer(), nullable=True),
     sa.Column("is_outbound", sa.Boolean(), nullable=False),
-    sa.Column("caller_key", sa.Text(), nullable=True),
+    sa.Column("caller", sa.BigInteger(), nullable=True),
     sa.Column("contact", sa.Text(), nullable=False),
     sa.Column("resolved", sa.Boolean(), nullable=True),
     sa.Column("call_type", sa.Text(), nullable=True),
-    sa.Column("handle_s", sa.Double(), nullable=True),
+    sa.Column("handle_s", sa.Integer(), nullable=True),
     sa.Column("handle_basis", sa.Text(), nullable=True),
     sa.Column("is_promised", sa.Boolean(), nullable=False),
     sa.Column("checklist", sa.Text(), nullable=False),
@@ -75,9 +75,9 @@ def upgrade() -> None:
         after = rows[-1].call_id
     op.create_index("ix_call_figures_began_s", "call_figures", ["began_s"])
     op.create_index(
-        "ix_call_figures_caller_key_contact_began_s",
+        "ix_call_figures_contacts",
         "call_figures",
-        ["caller_key", "contact", "began_s"],
+        ["caller", "contact", "began_s", "is_outbound", "resolved", "agent_id"],
     )
 
 
