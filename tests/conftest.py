@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from web_fixtures import _filled_database, browser, browser_page, site  # noqa: F401 - fixtures
+from web_house import house  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
     from qa_monitor.config import Config
