@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
@@ -29,13 +30,13 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     and_,
+    bindparam,
     case,
     column,
     delete,
     exists,
     false,
     func,
-    insert,
     literal,
     literal_column,
     or_,
@@ -327,28 +328,34 @@ _call_search = table("call_search", column("rowid", Integer), column("words", Te
 
 def note_call(connection: Connection, call_id: str) -> None:
     """Bring what lists show of a call up to date, in the transaction that changed it."""
-    query = _index_query().where(calls.c.call_id == call_id)
-    names = [selected.name for selected in query.selected_columns]
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = make(call_index).from_select(names, query)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[call_index.c.call_id],
-            set_={name: statement.excluded[name] for name in names if name != "call_id"},
-        )
-    )
+    connection.execute(_noting(connection.dialect.name), {"noted": call_id})
 
 
 def note_run(connection: Connection, record: CallRecord) -> None:
     """The same after ``record`` became the latest run of its call: its words are searched now."""
-    note_call(connection, record.call_id)
-    number = connection.scalar(
-        select(call_index.c.call_number).where(call_index.c.call_id == record.call_id)
-    )
+    noting = _noting(connection.dialect.name).returning(call_index.c.call_number)
+    number = connection.execute(noting, {"noted": record.call_id}).scalar_one()
     words = indexed_words(turn.text for turn in record.dialogue.turns)
-    own = call_words.c.call_number == number
-    if not connection.execute(update(call_words).where(own).values(words=words)).rowcount:
-        connection.execute(insert(call_words).values(call_number=number, words=words))
+    connection.execute(
+        _insert(connection.dialect.name, call_words)
+        .values(call_number=number, words=words)
+        .on_conflict_do_update(index_elements=[call_words.c.call_number], set_={"words": words})
+    )
+
+
+def _insert(dialect: str, into: Table) -> postgresql.Insert | sqlite.Insert:
+    return postgresql.insert(into) if dialect == "postgresql" else sqlite.insert(into)
+
+
+@cache
+def _noting(dialect: str) -> postgresql.Insert | sqlite.Insert:
+    query = _index_query().where(calls.c.call_id == bindparam("noted"))
+    names = [selected.name for selected in query.selected_columns]
+    statement = _insert(dialect, call_index).from_select(names, query)
+    return statement.on_conflict_do_update(
+        index_elements=[call_index.c.call_id],
+        set_={name: statement.excluded[name] for name in names if name != "call_id"},
+    )
 
 
 def note_reviewed(connection: Connection, call_id: str, when: datetime | None) -> None:
