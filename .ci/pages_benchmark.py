@@ -1,9 +1,9 @@
 """Prints how quickly lists of calls come from a database of many: of the store, and as pages.
 
-`python .ci/pages_benchmark.py --calls 100000`; some ten minutes on two cores, most of them to fill
+`python .ci/pages_benchmark.py --calls 100000`; some ten minutes on two cores, a few of them to fill
 the database, which takes 50 kB a call. `--database FILE` keeps it, and uses it again when it is
-there; `--part` measures one part. Run it on an otherwise idle machine: it measures wall time; "own" is the processor time of
-this process, which others on the machine move less.
+there; `--part` measures one part. Run it on an otherwise idle machine: it measures wall time; "own"
+is the processor time of this process, which others on the machine move less.
 """
 
 from __future__ import annotations
