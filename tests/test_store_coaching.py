@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from invented_records import NOW, make_record
 
 from qa_monitor.calls import Criterion
-from qa_monitor.errors import NotFoundError, UsageError
+from qa_monitor.errors import ConflictError, NotFoundError, UsageError
 from qa_monitor.store import (
     Access,
     Agent,
@@ -158,7 +158,7 @@ def test_a_closed_goal_tells_who_closed_it_and_why(store: Store) -> None:
     assert (closed.state, closed.closed_by) == (GoalState.DROPPED, "cora")
     assert (closed.closed_at, closed.closed_because) == (NOW + DAY, "New role")
     assert store.coaching.goals("A-1", open_only=True) == ()
-    with pytest.raises(UsageError, match="closed already"):
+    with pytest.raises(ConflictError, match="closed already"):
         store.coaching.close_goal(goal_id, GoalState.MET, because="", by="cora", now=NOW)
 
 
@@ -172,7 +172,7 @@ def test_dropping_a_goal_needs_a_reason_and_meeting_it_none(store: Store) -> Non
 
 def test_one_measure_has_one_open_goal(store: Store) -> None:
     first = set_goal(store)
-    with pytest.raises(UsageError, match="open goal"):
+    with pytest.raises(ConflictError, match="open goal"):
         set_goal(store)
     store.coaching.close_goal(first, GoalState.MET, because="", by="cora", now=NOW)
     second = set_goal(store)
@@ -253,10 +253,10 @@ def test_what_has_no_points_cannot_be_disputed(store: Store) -> None:
 
 def test_a_score_is_disputed_once(store: Store) -> None:
     first = dispute(store)
-    with pytest.raises(UsageError, match="being disputed"):
+    with pytest.raises(ConflictError, match="being disputed"):
         dispute(store)
     decide(store, first.dispute_id, None)
-    with pytest.raises(UsageError, match="decided already"):
+    with pytest.raises(ConflictError, match="decided already"):
         dispute(store)
 
 
@@ -314,7 +314,7 @@ def test_a_dispute_is_decided_once_and_with_a_reason(store: Store) -> None:
     with pytest.raises(UsageError, match="why"):
         decide(store, raised.dispute_id, None, reason=" ")
     decide(store, raised.dispute_id, None)
-    with pytest.raises(UsageError, match="closed already"):
+    with pytest.raises(ConflictError, match="closed already"):
         decide(store, raised.dispute_id, 4.0)
     with pytest.raises(NotFoundError):
         decide(store, 77, None)

@@ -241,7 +241,7 @@ def test_notes_and_goals_are_had_by_api(site: Site) -> None:
     assert api.get("/api/v1/agents/agent-01/goals").json() == [goal.json()]
     path = f"/api/v1/agents/agent-01/goals/{goal.json()['goal_id']}/close"
     assert api.post(path, json={"state": "met"}).json()["state"] == "met"
-    assert api.post(path, json={"state": "met"}).status_code == 422
+    assert api.post(path, json={"state": "met"}).status_code == 409
     assert site.api("sam").post(path, json={"state": "met"}).status_code == 403
 
 
@@ -300,7 +300,7 @@ def test_a_decision_needs_a_reason_and_possible_points(site: Site) -> None:
     path = f"/api/v1{path}"
     assert api.post(path, json={"points": 6, "reason": "Because"}).status_code == 422
     assert api.post(path, json={"reason": "As the rubric says"}).json()["state"] == "upheld"
-    assert api.post(path, json={"reason": "As the rubric says"}).status_code == 422
+    assert api.post(path, json={"reason": "As the rubric says"}).status_code == 409
 
 
 def test_a_coach_who_is_the_agent_does_not_decide(site: Site) -> None:

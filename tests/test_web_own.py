@@ -134,13 +134,13 @@ def test_a_dispute_is_raised_seen_and_withdrawn(site: Site) -> None:
     client = site.client("agnes")
     form = {"criterion": "empathy", "reason": "I did ask how she felt."}
     assert client.post("/me/calls/north-1/disputes", data=form).status_code == 303
-    assert client.post("/me/calls/north-1/disputes", data=form).status_code == 422
+    assert client.post("/me/calls/north-1/disputes", data=form).status_code == 409
     (dispute,) = site.store.coaching.disputes()
     assert "What you disputed" in client.get("/me", params=DAYS).text
     path = f"/me/disputes/{dispute.dispute_id}/withdraw"
     assert site.client("amos").post(path).status_code == 404
     assert client.post(path).status_code == 303
-    assert client.post(path).status_code == 422
+    assert client.post(path).status_code == 409
 
 
 def test_a_late_dispute_is_refused_in_words(site: Site) -> None:

@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 
 from qa_monitor.calls import Criterion
-from qa_monitor.errors import NotFoundError, UsageError
+from qa_monitor.errors import ConflictError, NotFoundError, UsageError
 from qa_monitor.store.accesslog import access_log
 from qa_monitor.store.database import Database
 from qa_monitor.store.people import Scope
@@ -400,7 +400,7 @@ class Coaching:
         by: str,
         now: datetime,
     ) -> Goal:
-        """Keep a goal for an agent; ``UsageError`` where one of the same measure is open."""
+        """Keep a goal for an agent; ``ConflictError`` where one of the same measure is open."""
         wording = _said(wording, "the goal")
         values = {
             "agent_id": agent_id,
@@ -425,7 +425,7 @@ class Coaching:
                 goals.c.state == GoalState.OPEN.value,
             )
             if connection.scalar(select(goals.c.goal_id).where(same)) is not None:
-                raise UsageError(
+                raise ConflictError(
                     f"agent {agent_id} has an open goal on this already. Close that one first."
                 )
             goal_id = _new_id(connection.execute(insert(goals).values(values)))
@@ -440,7 +440,7 @@ class Coaching:
     ) -> Goal:
         """Say that an open goal is met or dropped; ``because`` may be empty when it is met.
 
-        Raises ``NotFoundError`` for an unknown goal and ``UsageError`` for one that is closed.
+        Raises ``NotFoundError`` for an unknown goal and ``ConflictError`` for one that is closed.
         """
         if state is GoalState.OPEN:
             raise UsageError("a goal is closed as met or as dropped.")
@@ -451,7 +451,7 @@ class Coaching:
         def work(connection: Connection) -> None:
             own = and_(goals.c.goal_id == goal_id, goals.c.state == GoalState.OPEN.value)
             if not connection.execute(update(goals).where(own).values(state=state.value)).rowcount:
-                raise UsageError(f"goal {goal_id} is closed already.")
+                raise ConflictError(f"goal {goal_id} is closed already.")
             _note_state(connection, goal_events, goal_id, state, now, by, because)
 
         self._write(work)
@@ -585,9 +585,9 @@ class Coaching:
     ) -> Dispute:
         """Keep that the agent disputes a score of an own call.
 
-        Raises ``NotFoundError`` when the call is not the agent's, and ``UsageError`` when it is too
-        late, when the criterion has no points, and when this score was disputed and decided, or is
-        being disputed, already.
+        Raises ``NotFoundError`` when the call is not the agent's, ``UsageError`` when it is too
+        late or the criterion has no points, and ``ConflictError`` when this score was disputed and
+        decided, or is being disputed, already.
         """
         reason = _said(reason, "why the score should be another")
 
@@ -612,7 +612,7 @@ class Coaching:
                 )
             )
             if before is not None:
-                raise UsageError(
+                raise ConflictError(
                     f"this score of call {call_id} "
                     + (
                         "is being disputed already."
@@ -644,7 +644,7 @@ class Coaching:
     def withdraw_dispute(
         self, dispute_id: int, *, agent_id: str, by: str, now: datetime
     ) -> Dispute:
-        """Take back an open dispute of one's own; ``NotFoundError`` when it is not."""
+        """Take back an open dispute of one's own; ``NotFoundError`` when it is another's."""
         dispute = self.dispute(dispute_id)
         if dispute.agent_id != agent_id:
             raise _no_dispute(dispute_id)
@@ -664,9 +664,9 @@ class Coaching:
         """Decide an open dispute: the score stands (``points`` is ``None``), or becomes ``points``.
 
         The latter is a correction by the resolver, kept in the same transaction. Raises
-        ``NotFoundError`` for an unknown dispute, and ``UsageError`` for one that is closed or is
-        about a call of ``by_agent``, the agent that the resolver is, and for points that are not
-        on the scale or no other than before.
+        ``NotFoundError`` for an unknown dispute, ``ConflictError`` for one that is closed, and
+        ``UsageError`` for one about a call of ``by_agent``, the agent that the resolver is, and for
+        points that are not on the scale or no other than before.
         """
         reason = _said(reason, "why it is decided so")
         dispute = self.dispute(dispute_id)
@@ -908,7 +908,7 @@ def _close_dispute(
     own = and_(disputes.c.dispute_id == dispute_id, disputes.c.state == DisputeState.OPEN.value)
     values = {"state": state.value, "points_after": points_after}
     if not connection.execute(update(disputes).where(own).values(values)).rowcount:
-        raise UsageError(f"dispute {dispute_id} is closed already.")
+        raise ConflictError(f"dispute {dispute_id} is closed already.")
     _note_state(connection, dispute_events, dispute_id, state, now, by, because)
     note_change(connection, dispute.call_id)
 
