@@ -285,6 +285,8 @@ def call_out(
 def _card_out(record: CallRecord, run_id: int) -> ScorecardOut:
     card = record.scorecard
 
+    turns = record.dialogue.turns
+
     def told(evidence: Sequence[Evidence]) -> list[EvidenceOut]:
         return [
             EvidenceOut(
@@ -294,6 +296,7 @@ def _card_out(record: CallRecord, run_id: int) -> ScorecardOut:
                 quote=record.dialogue.quote(one),
             )
             for one in evidence
+            if one.turn_index < len(turns) and one.end <= len(turns[one.turn_index].text)
         ]
 
     return ScorecardOut(
