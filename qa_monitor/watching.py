@@ -411,7 +411,8 @@ class _CallRecords:
 
 
 def _is_recording(name: str) -> bool:
-    suffixes = [suffix.lower() for suffix in Path(name).suffixes]
+    """By its name; asked of every file at every look, so without ``Path``."""
+    suffixes = [f".{part}" for part in name.lower().split(".")[1:]]
     return (
         bool(suffixes)
         and suffixes[-1] in AUDIO_SUFFIXES

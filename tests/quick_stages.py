@@ -100,7 +100,7 @@ class _QuickScorer:
         self,
         dialogue: RedactedDialogue,
         findings: Sequence[Finding],
-        rubric: Rubric,
+        rubric: Rubric | None = None,
         *,
         earlier_types: Sequence[CallType | None] = (),
     ) -> Scorecard:
