@@ -36,16 +36,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AgentId",
-    "AgentReport",
+    "DayField",
     "ItemId",
     "Since",
     "Until",
     "api",
     "api_period",
+    "call_link",
+    "names_of",
     "pages",
     "period_of",
     "quick_periods",
     "report_in",
+    "zone_of",
 ]
 
 pages = page_router()
