@@ -193,7 +193,7 @@ async def _tell_invalid(request: Request, error: Exception) -> Response:
         f"{'.'.join(str(part) for part in each['loc'][1:]) or 'the request'}: {each['msg']}"
         for each in error.errors()[:5]
     )
-    return _answer(request, 422, f"{wrong}.")
+    return _answer(request, 422, f"{wrong}.", title="A value is wrong")
 
 
 async def _tell_http(request: Request, error: Exception) -> Response:
@@ -214,9 +214,14 @@ def _is_api(request: Request) -> bool:
 
 
 def _answer(
-    request: Request, status: int, detail: str, *, headers: dict[str, str] | None = None
+    request: Request,
+    status: int,
+    detail: str,
+    *,
+    title: str | None = None,
+    headers: dict[str, str] | None = None,
 ) -> Response:
-    title = _TITLES.get(status, "That did not work")
+    title = title or _TITLES.get(status, "That did not work")
     if _is_api(request):
         more = dict(headers or {})
         if status == 401:

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 from fastapi import Body, Form, Path, Query
 from fastapi.responses import Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from qa_monitor.accounts import Permission, scope_of
 from qa_monitor.calls import (
@@ -595,7 +595,15 @@ def get_call_history(viewer: Signed, call_id: CallId) -> HistoryOut:
 
 # --- the API: what goes in -----------------------------------------------------------------------
 
-_StrictInt = Annotated[int, Field(strict=True, ge=1, le=_LARGEST_ID)]
+
+
+def _whole(value: object) -> object:
+    """``5.0`` as the 5 that it is in JSON."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_WHOLE = BeforeValidator(_whole)
+_StrictInt = Annotated[int, Field(strict=True, ge=1, le=_LARGEST_ID), _WHOLE]
 _StrictSeconds = Annotated[float, Field(strict=True, ge=0, le=_LONGEST_CALL_S)]
 
 
@@ -613,7 +621,7 @@ class JudgementIn(_In):
 
     subject: str = Field(pattern=_SUBJECT, examples=["empathy", "checklist:greeting"])
     agrees: Annotated[bool, Field(strict=True)] = False
-    points: Annotated[int, Field(strict=True, ge=0, le=5)] | None = None
+    points: Annotated[int, Field(strict=True, ge=0, le=5), _WHOLE] | None = None
     answer: str | None = Field(None, max_length=40)
     reason: str | None = Field(None, max_length=REASON_LONGEST)
     run_id: _StrictInt | None = None
@@ -626,7 +634,7 @@ class CommentIn(_In):
     text: str = Field(min_length=1, max_length=COMMENT_LONGEST)
     start_s: _StrictSeconds | None = None
     end_s: _StrictSeconds | None = None
-    turn_index: Annotated[int, Field(strict=True, ge=0, le=100_000)] | None = None
+    turn_index: Annotated[int, Field(strict=True, ge=0, le=100_000), _WHOLE] | None = None
     is_for_agent: Annotated[bool, Field(strict=True)] = False
 
 
