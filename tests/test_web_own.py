@@ -69,9 +69,10 @@ def test_own_calls_come_with_corrections_and_the_reason(site: Site) -> None:
 
 
 def test_only_shared_notes_reach_the_agent(site: Site) -> None:
-    note = {"by": "cora", "now": NOW, "call_id": "north-1"}
-    site.store.coaching.add_note("agent-01", "Between us", is_shared=False, **note)
-    site.store.coaching.add_note("agent-01", "Well asked", is_shared=True, **note)
+    for text, is_shared in (("Between us", False), ("Well asked", True)):
+        site.store.coaching.add_note(
+            "agent-01", text, by="cora", now=NOW, is_shared=is_shared, call_id="north-1"
+        )
     client = site.client("agnes")
     pages = client.get("/me", params=DAYS).text + client.get("/me/calls/north-1").text
     pages += site.api("agnes").get("/api/v1/me", params=DAYS).text
