@@ -282,7 +282,7 @@ _ADDRESSES = (
     "/calls?urgency=3&urgency=unknown&sort=lowest_total",
     "/calls?outcome=missed&review=needs_review&sort=oldest",
     "/calls?alert=none&sort=longest",
-    "/calls?total_from=101",
+    "/calls?total_from=99.9&empathy_to=1",
     "/calls?q=you",
     "/calls?q=%22of+the%22&sort=longest",
     "/calls?q=wheezing",

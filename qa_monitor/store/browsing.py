@@ -290,8 +290,7 @@ call_index = Table(
     ),
     Index(None, "sorted_at", "call_number"),
     Index(None, "agent_id", "sorted_at"),
-    Index(None, "queue"),
-    Index(None, "call_type"),
+    Index(None, "agent_id", "queue", "call_type"),
     sqlite_autoincrement=True,
 )
 
@@ -594,27 +593,24 @@ class Browsing:
 
     def facets(self, scope: Scope | None = None) -> Facets:
         """What the calls of a scope can be filtered by."""
-
-        def distinct(connection: Connection, name: str) -> list[Any]:
-            values = call_index.c[name]
-            query = select(values).where(_within(scope), values.is_not(None)).distinct()
-            return sorted(connection.scalars(query))
+        index = call_index.c
+        query = select(index.agent_id, index.queue, index.call_type).where(_within(scope))
 
         def work(connection: Connection) -> Facets:
-            found = distinct(connection, "agent_id")
+            rows = connection.execute(query.distinct()).all()
             listed = {
                 row.agent_id: Agent(agent_id=row.agent_id, name=row.name, team=row.team)
                 for row in connection.execute(select(agents))
             }
             there = tuple(
                 listed.get(agent_id) or Agent(agent_id=agent_id, name=None, team=None)
-                for agent_id in found
+                for agent_id in sorted({row.agent_id for row in rows} - {None})
             )
             return Facets(
                 agents=there,
                 teams=tuple(sorted({agent.team for agent in there if agent.team is not None})),
-                queues=tuple(distinct(connection, "queue")),
-                call_types=tuple(map(CallType, distinct(connection, "call_type"))),
+                queues=tuple(sorted({row.queue for row in rows} - {None})),
+                call_types=tuple(map(CallType, sorted({row.call_type for row in rows} - {None}))),
             )
 
         return self._database.read(work)

@@ -145,8 +145,9 @@ def upgrade() -> None:
         "ix_call_index_sorted_at_call_number", "call_index", ["sorted_at", "call_number"]
     )
     op.create_index("ix_call_index_agent_id_sorted_at", "call_index", ["agent_id", "sorted_at"])
-    op.create_index("ix_call_index_queue", "call_index", ["queue"])
-    op.create_index("ix_call_index_call_type", "call_index", ["call_type"])
+    op.create_index(
+        "ix_call_index_agent_id_queue_call_type", "call_index", ["agent_id", "queue", "call_type"]
+    )
 
 
 def _fill_words(connection: sa.Connection) -> None:
