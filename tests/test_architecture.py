@@ -58,6 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "errors",
         "monitor",
         "pipeline",
+        "reviewing",
         "scoring",
         "store",
     },

@@ -154,3 +154,9 @@ def test_the_sign_in_page_is_good_for_all(site: Site, browser_page: object) -> N
     browser_page.keyboard.press("Enter")
     browser_page.locator("#wrong").wait_for()
     assert_accessible(browser_page)
+
+
+def test_a_method_that_a_path_has_not_is_answered_with_all_that_it_has(site: Site) -> None:
+    answer = site.api("boss").delete("/api/v1/agents/agent-01/notes")
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == "GET, POST"

@@ -199,7 +199,13 @@ async def _tell_invalid(request: Request, error: Exception) -> Response:
 async def _tell_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     detail = "There is no such page." if error.status_code == 404 else str(error.detail)
-    return _answer(request, error.status_code, detail, headers=dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        # Several routes may share a path; the router only names the methods of the first.
+        path = request.url.path
+        allowed = {m for r in every_route() if r.path_regex.match(path) for m in r.methods or ()}
+        headers["Allow"] = ", ".join(sorted(allowed))
+    return _answer(request, error.status_code, detail, headers=headers)
 
 
 async def _tell_fault(request: Request, error: Exception) -> Response:
