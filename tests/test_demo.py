@@ -35,7 +35,14 @@ from qa_monitor.demo.sound import hum
 from qa_monitor.errors import UsageError
 from qa_monitor.monitor import Monitor
 from qa_monitor.scoring.rubric import load_rubric
-from qa_monitor.store import AlertState, UserRole
+from qa_monitor.store import (
+    AlertState,
+    DisputeState,
+    JudgementKind,
+    ReviewKind,
+    Scope,
+    UserRole,
+)
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 CHICAGO = ZoneInfo("America/Chicago")
@@ -304,6 +311,41 @@ def test_users_of_every_role_can_sign_in(written: tuple[Monitor, DemoData]) -> N
             monitor.store.people, user.user_id, data.passwords[user.user_id], now=NOW
         )
         assert signed_in.roles == user.roles
+
+
+def test_people_have_reviewed_coached_and_disputed_and_left_the_newest_calls(
+    written: tuple[Monitor, DemoData],
+) -> None:
+    store = written[0].store
+    finished = store.reviews.finished()
+    assert {review.user_id for review in finished} == {"rita", "randall"}
+    assert {review.kind for review in finished} == set(ReviewKind)
+    assert all(review.done_at < NOW for review in finished)
+    begun = {one.call_id: one.started_at for one in store.summaries()}
+    for review in finished:
+        at = begun[review.call_id]
+        assert at is not None
+        assert at < review.started_at < review.done_at
+        assert at < NOW - timedelta(days=4)
+    judged = list(store.reviews.judged())
+    assert {one.judgement.kind for one in judged} == set(JudgementKind)
+    agents = [agent.agent_id for agent in store.people.agents()]
+    assert any(store.coaching.notes(agent) for agent in agents)
+    goals = [goal for agent in agents for goal in store.coaching.goals(agent)]
+    assert goals
+    assert all(goal.baseline is not None and goal.baseline < goal.target for goal in goals)
+    states = {dispute.state for dispute in store.coaching.disputes()}
+    assert DisputeState.OPEN in states
+    assert len(states) > 1
+    assert sum(store.queueing.counts(Scope(all_calls=True)).values()) > 10
+
+
+def test_without_users_nobody_has_done_anything(tmp_path: Path) -> None:
+    with monitor_in(tmp_path / "data") as monitor:
+        data = write_demo_data(monitor, now=NOW, calls=20, recordings=0)
+        assert (data.users, dict(data.passwords)) == ((), {})
+        assert not monitor.store.reviews.finished()
+        assert not monitor.store.people.users()
 
 
 def test_calls_that_are_not_invented_are_never_added_to(tmp_path: Path) -> None:

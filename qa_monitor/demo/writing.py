@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from qa_monitor.accounts import add_user, make_password, set_password
 from qa_monitor.alerts import Policy, raise_alerts
+from qa_monitor.demo.people import do_people_s_work
 from qa_monitor.demo.records import (
     DEMO_SOURCE,
     MadeCall,
@@ -21,6 +23,7 @@ from qa_monitor.demo.records import (
 )
 from qa_monitor.errors import UsageError
 from qa_monitor.pipeline import build_policy, build_rubrics
+from qa_monitor.reviewing import refresh_queue
 from qa_monitor.store import Agent, AlertState, StoredAlert, User, UserRole
 
 if TYPE_CHECKING:
@@ -34,6 +37,8 @@ _FAILED_SHARE = 0.015
 _FRESH = timedelta(days=2)
 _HANDLED = 400
 """How many of the newest alerts somebody has dealt with."""
+_NEWEST = 2000
+"""Of how many of the newest calls people have reviewed, commented on and disputed some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +71,9 @@ def write_demo_data(
 
     The same seed and day give the same calls. The newest ``recordings`` of them get a sound, which
     is a hum. ``with_users`` adds a user of each role, signing in with ``password``, or each with a
-    random one. Raises ``UsageError`` where the folder holds calls that are not invented, and where
-    it holds invented ones already, unless ``replace``: then these go first.
+    random one, and what they did with the calls: reviews, comments, goals, disputes. Raises
+    ``UsageError`` where the folder holds calls that are not invented, and where it holds invented
+    ones already, unless ``replace``: then these go first.
     """
     _make_room(monitor, replace=replace, now=now)
     zone = ZoneInfo(monitor.config.intake.timezone)
@@ -82,13 +88,24 @@ def write_demo_data(
         zone=zone,
         rubric_of=build_rubrics(monitor.config).of,
     )
-    raised = _save(monitor.store, made, build_policy(monitor.config))
+    raised, newest = _save(monitor.store, made, build_policy(monitor.config))
     failures = make_failures(round(_FAILED_SHARE * calls), seed=seed)
     for number, failed in enumerate(failures, start=1):
         monitor.store.save_failure(failed, now=now - timedelta(days=days * number / len(failures)))
     _handle_alerts(monitor.store, now, seed)
     written = _write_recordings(monitor, min(recordings, calls))
     users = _users(listed) if with_users else ()
+    passwords = _add_users(monitor.store, users, password, now)
+    if with_users:
+        do_people_s_work(
+            monitor.store,
+            newest,
+            listed,
+            now=now,
+            seed=seed,
+            dispute_within=timedelta(days=monitor.config.coaching.dispute_days),
+        )
+    refresh_queue(monitor.store, monitor.queue_policy, now=now, most=_NEWEST)
     return DemoData(
         calls=calls,
         failed=len(failures),
@@ -96,7 +113,7 @@ def write_demo_data(
         alerts=raised,
         recordings=written,
         users=users,
-        passwords=_add_users(monitor.store, users, password, now),
+        passwords=passwords,
     )
 
 
@@ -121,9 +138,12 @@ def _make_room(monitor: Monitor, *, replace: bool, now: datetime) -> None:
             raise erased.error
 
 
-def _save(store: Store, made: Iterator[MadeCall], policy: Policy) -> int:
-    """How many alerts the calls raise; all is kept."""
+def _save(
+    store: Store, made: Iterator[MadeCall], policy: Policy
+) -> tuple[int, tuple[MadeCall, ...]]:
+    """How many alerts the calls raise, and the newest calls; all is kept."""
     raised = 0
+    newest: deque[MadeCall] = deque(maxlen=_NEWEST)
     while batch := list(itertools.islice(made, _BATCH)):
         scored = [
             (one.record, raise_alerts(one.record, policy, now=one.scored_at), one.scored_at)
@@ -131,7 +151,8 @@ def _save(store: Store, made: Iterator[MadeCall], policy: Policy) -> int:
         ]
         store.save_records(scored)
         raised += sum(len(alerts) for _, alerts, _ in scored)
-    return raised
+        newest.extend(batch)
+    return raised, tuple(newest)
 
 
 # --- what was done about alerts ------------------------------------------------------------------
