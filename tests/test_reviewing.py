@@ -29,6 +29,7 @@ from qa_monitor.reviewing import (
     ENOUGH,
     HEADS,
     Basis,
+    LabelledFormat,
     QueuePolicy,
     agreement,
     alert_precision,
@@ -451,9 +452,8 @@ def test_what_reviewers_found_is_read_by_evaluation_and_by_training(
     store.save_record(record, (), now=NOW)
     store.save_record(make_record("calls-2"), (), now=NOW)
     review("calls-1")
-    export = export_labelled(store, EVERYTHING)
     file = tmp_path / "labelled.jsonl"
-    file.write_text(export.text(), encoding="utf-8")
+    file.write_text(export_labelled(store, EVERYTHING).text(), encoding="utf-8")
 
     (evaluated,) = read_labelled_calls(file)
     assert (evaluated.id, evaluated.call_type, evaluated.urgency) == ("calls-1", "symptoms", 3)
@@ -462,8 +462,11 @@ def test_what_reviewers_found_is_read_by_evaluation_and_by_training(
     assert evaluated.escalation_score == 2
     assert [turn.text for turn in evaluated.turns] == [t.text for t in record.dialogue.turns]
 
-    (line,) = map(json.loads, file.read_text(encoding="utf-8").splitlines())
-    trained = call_from_json(line)
+    # What is redacted already is no PHI that the redactor could miss.
+    assert [turn.phi for turn in evaluated.turns] == [(), ()]
+
+    (line,) = export_labelled(store, EVERYTHING, purpose=LabelledFormat.TRAINING).lines
+    trained = call_from_json(json.loads(line))
     assert trained.empathy == 4
     read = redacted_dialogue(trained).turns
     assert [turn.text for turn in read] == [turn.text for turn in record.dialogue.turns]

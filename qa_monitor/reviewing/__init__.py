@@ -22,7 +22,12 @@ from qa_monitor.reviewing.agreement import (
     agreement,
     alert_precision,
 )
-from qa_monitor.reviewing.labelled import Adjudicated, LabelledExport, export_labelled
+from qa_monitor.reviewing.labelled import (
+    Adjudicated,
+    LabelledExport,
+    LabelledFormat,
+    export_labelled,
+)
 from qa_monitor.reviewing.queue import (
     LEASE,
     REASONS,
@@ -32,6 +37,7 @@ from qa_monitor.reviewing.queue import (
     refresh_queue,
     shown_reasons,
 )
+from qa_monitor.scoring.measure import Interval
 
 __all__ = [
     "ENOUGH",
@@ -44,7 +50,9 @@ __all__ = [
     "Among",
     "Basis",
     "Head",
+    "Interval",
     "LabelledExport",
+    "LabelledFormat",
     "MonthFigure",
     "PairFigure",
     "QueuePolicy",

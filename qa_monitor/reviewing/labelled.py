@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,20 @@ from qa_monitor.reviewing.agreement import HEADS, Basis, Head
 if TYPE_CHECKING:
     from qa_monitor.store import LatestWord, Scope, Store
 
-__all__ = ["Adjudicated", "LabelledExport", "adjudicate", "export_labelled"]
+__all__ = ["Adjudicated", "LabelledExport", "LabelledFormat", "adjudicate", "export_labelled"]
 
 _NAMES = {Criterion.ESCALATION.value: "escalation_score"}
 """Heads that labelled calls call otherwise."""
 _MUST_HAVE_VALUE = frozenset({"call_type", "escalated", Criterion.URGENCY.value})
+
+
+class LabelledFormat(StrEnum):
+    """What labelled calls are for; both are labelled calls, and differ in their PHI spans."""
+
+    EVALUATION = "evaluation"
+    """No spans: the text is redacted already, so there is nothing to be found in it."""
+    TRAINING = "training"
+    """The placeholders are marked, so that training gives them their spans back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +82,7 @@ def export_labelled(
     scope: Scope,
     *,
     basis: Basis = Basis.ALL,
+    purpose: LabelledFormat = LabelledFormat.EVALUATION,
     after: str | None = None,
     limit: int | None = None,
 ) -> LabelledExport:
@@ -84,8 +95,7 @@ def export_labelled(
     since an average of two opinions is nobody's. Of three or more the middle one, or the majority,
     decides. A head of which nobody said anything leaves the call out, too: the machine's word is no
     label. Each line also says, under ``review``, how many read it, whether all labels were given
-    blind, and whether the call was drawn at random. PHI spans mark the placeholders, which is what
-    the redactor has to leave as they are.
+    blind, and whether the call was drawn at random.
     """
     lines: list[str] = []
     incomplete = disagreeing = 0
@@ -105,7 +115,7 @@ def export_labelled(
             except NotFoundError:
                 # Deleted meanwhile.
                 continue
-            lines.append(json.dumps(_line(record, found), ensure_ascii=False))
+            lines.append(json.dumps(_line(record, found, purpose), ensure_ascii=False))
     return LabelledExport(
         lines=tuple(lines),
         incomplete=incomplete,
@@ -161,7 +171,7 @@ def _decide(head: Head, places: Sequence[int | None]) -> tuple[bool, int | None]
     return 2 * count > len(places), most if 2 * count > len(places) else None
 
 
-def _line(record: CallRecord, found: Adjudicated) -> dict[str, Any]:
+def _line(record: CallRecord, found: Adjudicated, purpose: LabelledFormat) -> dict[str, Any]:
     labels = {
         _NAMES.get(subject, subject): _value(HEADS[subject], place)
         for subject, place in found.labels.items()
@@ -181,7 +191,7 @@ def _line(record: CallRecord, found: Adjudicated) -> dict[str, Any]:
             "blind": found.is_blind,
             "random": found.is_random,
         },
-        "turns": list(_turns(record)),
+        "turns": list(_turns(record, purpose)),
     }
 
 
@@ -191,7 +201,7 @@ def _value(head: Head, place: int | None) -> int | str | None:
     return int(head.values[place]) if head.is_ordered else head.values[place]
 
 
-def _turns(record: CallRecord) -> Iterator[dict[str, Any]]:
+def _turns(record: CallRecord, purpose: LabelledFormat) -> Iterator[dict[str, Any]]:
     for turn in record.dialogue.turns:
         yield {
             "speaker": turn.role.value,
@@ -203,6 +213,6 @@ def _turns(record: CallRecord) -> Iterator[dict[str, Any]]:
                     "type": span.entity_type.value,
                     "text": turn.text[span.start : span.end],
                 }
-                for span in turn.spans
+                for span in (turn.spans if purpose is LabelledFormat.TRAINING else ())
             ],
         }

@@ -17,12 +17,13 @@ from qa_monitor.reviewing import (
     Agreement,
     AlertPrecision,
     Basis,
+    Interval,
     LabelledExport,
+    LabelledFormat,
     agreement,
     alert_precision,
     export_labelled,
 )
-from qa_monitor.scoring.measure import Interval
 from qa_monitor.store import SampleCount
 from qa_monitor.web.agreement_charts import kappa_chart, months_chart
 from qa_monitor.web.viewing import Signed, Viewer, api_router, page_router
@@ -42,6 +43,10 @@ OfBasis = Annotated[
         description="Which readings count: those of the random sample, read blind; all that were "
         "read blind; or all."
     ),
+]
+OfPurpose = Annotated[
+    LabelledFormat,
+    Query(description="For evaluation without PHI spans; for training with placeholders marked."),
 ]
 Months = Annotated[
     int, Query(ge=1, le=_MOST_MONTHS, description="Calls of so many months, this one included.")
@@ -175,12 +180,14 @@ def render_csv(report: AgreementReport) -> str:
 
 
 @pages.get("/agreement/labelled-calls", name="labelled_calls_file")
-def labelled_file(viewer: Signed, basis: OfBasis = Basis.ALL) -> Response:
-    """All labelled calls as a file that `qa-monitor evaluate` reads."""
+def labelled_file(
+    viewer: Signed, basis: OfBasis = Basis.ALL, purpose: OfPurpose = LabelledFormat.EVALUATION
+) -> Response:
+    """All labelled calls as a file that `qa-monitor evaluate`, or training, reads."""
     scope = viewer.require(Permission.EXPORT_LABELS)
     viewer.note("agreement.export", kind="labelled_calls", object_id=basis.value)
-    export = export_labelled(viewer.store, scope, basis=basis)
-    name = f"labelled-calls-{basis}.jsonl"
+    export = export_labelled(viewer.store, scope, basis=basis, purpose=purpose)
+    name = f"labelled-calls-{basis}-{purpose}.jsonl"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', **_left_out(export)}
     return JsonLines(export.text(), headers=headers)
 
@@ -224,6 +231,7 @@ def agreement_api(
 def labelled_api(
     viewer: Signed,
     basis: OfBasis = Basis.ALL,
+    purpose: OfPurpose = LabelledFormat.EVALUATION,
     after: Annotated[
         str | None,
         Query(
@@ -243,5 +251,7 @@ def labelled_api(
     """
     scope = viewer.require(Permission.EXPORT_LABELS)
     viewer.note("agreement.export", kind="labelled_calls", object_id=basis.value)
-    export = export_labelled(viewer.store, scope, basis=basis, after=after, limit=limit)
+    export = export_labelled(
+        viewer.store, scope, basis=basis, purpose=purpose, after=after, limit=limit
+    )
     return JsonLines(export.text(), headers=_left_out(export))

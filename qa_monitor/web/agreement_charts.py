@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from qa_monitor.reports.charts import make_svg, place_label, place_mark
-from qa_monitor.reviewing import MonthFigure
-from qa_monitor.scoring.measure import Interval
+from qa_monitor.reviewing import Interval, MonthFigure
 
 __all__ = ["kappa_chart", "months_chart"]
 
