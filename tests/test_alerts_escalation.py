@@ -395,6 +395,17 @@ def test_of_two_that_hand_over_at_once_one_waits_for_the_other(store: Store, url
     assert (len(slow.heard), ear.heard) == (1, [])
 
 
+def test_where_nothing_is_due_nobody_waits_for_anybody(store: Store) -> None:
+    ears = [Ear("lead"), Ear("head")]
+    raise_in(store, LADDER)
+    deliver_pending(store, ears, now=NOW)
+    # Another machine hands over, for the next two minutes at least.
+    now = datetime.now(UTC)
+    assert store.claim("alerts:delivery", worker="elsewhere:1:x", now=now, lease_s=3600)
+    report = deliver_pending(store, ears, now=NOW + 10 * MINUTE, wait_s=3600)
+    assert (report.delivered, report.waiting) == (0, 0)
+
+
 def test_a_courier_hands_over_what_comes_and_tells_of_trouble_once(store: Store) -> None:
     ear = Ear("lead", is_deaf=True)
     heard: list[QAMonitorError] = []

@@ -64,14 +64,17 @@ def deliver_pending(
     for ``wait_s`` seconds, then leaves it to that one. Raises ``StoreError`` when the database
     fails.
     """
-    with _turn(store, wait_s) as goes_on:
-        run = _Run(store, now, retry_now, quiet or Quiet(), goes_on)
-        for channel in channels:
-            run.serve(channel)
+    names = [channel.name for channel in channels]
+    delivered, problems = 0, list[DeliveryError]()
+    due_at = store.alerting.next_due(names)
+    if due_at is not None and (retry_now or due_at <= now):
+        with _turn(store, wait_s) as goes_on:
+            run = _Run(store, now, retry_now, quiet or Quiet(), goes_on)
+            for channel in channels:
+                run.serve(channel)
+        delivered, problems = run.delivered, run.problems
     return DeliveryReport(
-        delivered=run.delivered,
-        problems=tuple(run.problems),
-        waiting=store.alerting.waiting(channel.name for channel in channels),
+        delivered=delivered, problems=tuple(problems), waiting=store.alerting.waiting(names)
     )
 
 
