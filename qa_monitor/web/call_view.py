@@ -81,8 +81,8 @@ _MAIN_MEASURES = (
     "earlier_calls",
 )
 _WARNINGS = {
-    "demo_data": "An invented call to try things with: nobody in it exists. Its sound, where it has "
-    "one, is a hum in place of talk.",
+    "demo_data": "An invented call to try things with: nobody in it exists. Its sound, if it has "
+    "any, is a hum in place of talk.",
     "demonstration_model": "Written down by the demonstration recogniser, which mishears many "
     "words: no basis for judging anybody.",
     "much_speech_not_recognised": "A good part of the talk could not be written down. What was "

@@ -43,6 +43,7 @@ def team_page(
         "team/page.html.j2",
         report=report,
         teams=teams,
+        is_all=viewer.require(Permission.SEE_TEAM).all_calls,
         quick=quick_periods(viewer, report.period),
         heat=_heat(report),
         weekdays=_WEEKDAYS,
