@@ -222,6 +222,7 @@ class _Problems:
 
     media = "application/problem+json"
     said: ClassVar[dict[int, str]] = {
+        400: "The body cannot be read",
         401: "No valid token",
         403: "The roles do not allow it",
         404: "Not there, or not within reach",
