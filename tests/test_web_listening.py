@@ -329,7 +329,7 @@ def test_an_original_is_kept_for_its_owner_only_where_that_is_asked_for(
     config = Config.model_validate(
         {"data": {"folder": tmp_path / "data"}, "audio": {"keep_original": keep}}
     )
-    recording = sorted((SAMPLES / "recordings").iterdir())[0]
+    recording = min((SAMPLES / "recordings").glob("*.wav"))
     with Monitor(config) as monitor:
         monitor.__dict__["stages"] = replace(
             stages,

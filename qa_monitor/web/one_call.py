@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Body, Form, Path, Query
@@ -517,9 +517,7 @@ def _swap_roles(viewer: Viewer, call_id: str) -> bool:
     _open_eyed(viewer, call_id)
     with _one_at_a_time():
         result = viewer.monitor.swap_roles(call_id)
-    viewer.store.reviews.note_rescoring(
-        call_id, RescoringKind.ROLES_SWAPPED, user_id=viewer.user.user_id, now=viewer.now
-    )
+    _note_rescoring(viewer, call_id, RescoringKind.ROLES_SWAPPED)
     return result.is_changed
 
 
@@ -532,10 +530,15 @@ def _rescore(viewer: Viewer, call_id: str) -> bool:
         (result,) = viewer.monitor.rescore([call_id])
     if result.error is not None:
         raise result.error
-    viewer.store.reviews.note_rescoring(
-        call_id, RescoringKind.RESCORED, user_id=viewer.user.user_id, now=viewer.now
-    )
+    _note_rescoring(viewer, call_id, RescoringKind.RESCORED)
     return result.is_changed
+
+
+def _note_rescoring(viewer: Viewer, call_id: str, kind: RescoringKind) -> None:
+    # By the clock now: the request is older than the scoring that it led to.
+    viewer.store.reviews.note_rescoring(
+        call_id, kind, user_id=viewer.user.user_id, now=datetime.now(UTC)
+    )
 
 
 @pages.post("/calls/{call_id}/swap-roles", name="swap_roles")
@@ -594,7 +597,6 @@ def get_call_history(viewer: Signed, call_id: CallId) -> HistoryOut:
 
 
 # --- the API: what goes in -----------------------------------------------------------------------
-
 
 
 def _whole(value: object) -> object:
