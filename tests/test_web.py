@@ -9,7 +9,9 @@ from web_fixtures import PASSWORD, Site, assert_accessible
 
 from qa_monitor.accounts import Permission, may, scope_of
 from qa_monitor.store import User, UserRole
+from qa_monitor.store.alerting import Alerting
 from qa_monitor.web import every_route
+from qa_monitor.web.security import MOST_BYTES
 
 MAKE = "/account"
 
@@ -107,6 +109,41 @@ def test_every_answer_keeps_the_browser_to_this_site(site: Site) -> None:
 
 def test_another_host_name_is_refused(site: Site) -> None:
     assert site.client().get("/sign-in", headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_a_fault_is_told_noted_and_logged_by_its_kind_alone(
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("my name is Jane")
+
+    monkeypatch.setattr(Alerting, "alerts", fail)
+    answer = site.client("sam").get("/alerts")
+    assert answer.status_code == 500
+    assert "Content-Security-Policy" in answer.headers
+    (entry,) = site.store.access_log.entries(limit=1)
+    assert (entry.user_id, entry.action, entry.outcome) == ("sam", "alert.list", "failed")
+    assert "RuntimeError" in caplog.text
+    assert "Jane" not in answer.text + caplog.text + "".join(capfd.readouterr())
+
+
+def test_a_request_larger_than_any_form_is_not_read(site: Site) -> None:
+    for client, path, kind in (
+        (site.client(), "/sign-in", "application/x-www-form-urlencoded"),
+        (site.client("rita"), "/queue/next", "multipart/form-data; boundary=b"),
+        (site.api("rita"), "/api/v1/calls/north-1/comments", "application/json"),
+    ):
+        client.headers.pop("X-CSRF-Token", None)
+        body = b'--b\r\ncontent-disposition: form-data; name="f"; filename="f"\r\n\r\n'
+        body += b"a" * MOST_BYTES
+        answer = client.post(path, content=body, headers={"content-type": kind})
+        assert answer.status_code in {400, 413}, (path, answer.text)
+        (entry,) = site.store.access_log.entries(limit=1)
+        assert entry.outcome == "failed"
+    assert answer.status_code == 413
 
 
 def test_the_session_cookie_cannot_be_read_by_scripts(site: Site) -> None:

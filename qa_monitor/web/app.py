@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import traceback
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from importlib import resources
@@ -44,7 +45,13 @@ from qa_monitor.web import (
     team,
 )
 from qa_monitor.web.pages import Pages, static_file
-from qa_monitor.web.security import AccessLogged, SecurityHeaders, cookie_name
+from qa_monitor.web.security import (
+    AccessLogged,
+    BodyLimited,
+    FaultsCaught,
+    SecurityHeaders,
+    cookie_name,
+)
 
 if TYPE_CHECKING:
     from qa_monitor.monitor import Monitor
@@ -124,6 +131,8 @@ def create_app(monitor: Monitor) -> FastAPI:
     app.add_exception_handler(HTTPException, _tell_http)
     app.add_exception_handler(Exception, _tell_fault)
     # The last added is the first to see a request.
+    app.add_middleware(BodyLimited)
+    app.add_middleware(FaultsCaught, tell=_tell_fault)
     app.add_middleware(AccessLogged, log=lambda: monitor.store.access_log)
     app.add_middleware(
         TrustedHostMiddleware, allowed_hosts=list(_hosts(settings.host, settings.hosts))
@@ -209,9 +218,12 @@ async def _tell_http(request: Request, error: Exception) -> Response:
 
 
 async def _tell_fault(request: Request, error: Exception) -> Response:
-    # The kind only: an exception's text may quote a call.
+    # Kind and place only: an exception's text may quote a call.
     route = getattr(request.scope.get("route"), "path", "no route")
-    _LOG.error("%s %s failed: %s", request.method, route, type(error).__name__)
+    places = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(places[-1].filename).name}:{places[-1].lineno}" if places else "no place"
+    kind = type(error).__name__
+    _LOG.error("%s %s failed: %s in %s", request.method, route, kind, place)
     return _answer(request, 500, f"qa_monitor failed ({type(error).__name__}). Report it.")
 
 

@@ -1,6 +1,6 @@
 """What guards every request: the access log, security headers, and where a request comes from.
 
-The two middlewares are plain ASGI, because an answer may be a stream of sound. The log is written
+The middlewares are plain ASGI, because an answer may be a stream of sound. The log is written
 before the first byte of an answer goes out: what cannot be logged is not shown.
 """
 
@@ -14,22 +14,36 @@ from urllib.parse import urlsplit
 
 from anyio.to_thread import run_sync
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from qa_monitor.errors import AccessDeniedError, QAMonitorError
 from qa_monitor.store import Access
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from starlette.responses import Response
 
     from qa_monitor.store import AccessLog
 
-__all__ = ["AccessLogged", "SecurityHeaders", "check_origin", "check_token", "cookie_name"]
+__all__ = [
+    "MOST_BYTES",
+    "AccessLogged",
+    "BodyLimited",
+    "FaultsCaught",
+    "SecurityHeaders",
+    "check_origin",
+    "check_token",
+    "cookie_name",
+]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MOST_BYTES = 1024 * 1024
+"""Of the body of a request; the longest form, with every field full, is a quarter of that."""
 
 _UNLOGGED = ("/static/", "/health", "/favicon.ico", "/api/v1/openapi.json")
 _REFUSED = {401, 403, 404, 405, 429}
@@ -138,6 +152,65 @@ class AccessLogged:
                 )
             ]
         )
+
+
+class FaultsCaught:
+    """Answers with ``tell`` where the application fails, within the log and with the headers.
+
+    The fault goes no further: whoever caught it next would print its text, which may quote a call.
+    """
+
+    def __init__(
+        self, app: App, *, tell: Callable[[Request, Exception], Awaitable[Response]]
+    ) -> None:
+        self._app = app
+        self._tell = tell
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve, and tell what fails."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        has_begun = False
+
+        async def send_and_see(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        fault: Exception | None = None
+        try:
+            await self._app(scope, receive, send_and_see)
+        except Exception as error:  # noqa: BLE001 - whatever it is, its text is not printed
+            fault = error
+        if fault is None:
+            return
+        answer = await self._tell(Request(scope), fault)
+        # An answer that breaks off is ended by the server.
+        if not has_begun:
+            await answer(scope, receive, send)
+
+
+class BodyLimited:
+    """Reads no more than ``most`` bytes of a request; nothing here takes files."""
+
+    def __init__(self, app: App, *, most: int = MOST_BYTES) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve; 413 for whoever reads on."""
+        count = 0
+
+        async def receive_some() -> Message:
+            nonlocal count
+            message = await receive()
+            count += len(message.get("body", b""))
+            if count > self._most:
+                raise HTTPException(413, "the request is larger than anything that is asked for.")
+            return message
+
+        await self._app(scope, receive_some if scope["type"] == "http" else receive, send)
 
 
 async def _send_plainly(send: Send, status: int, text: str) -> None:
