@@ -104,7 +104,7 @@ def _fill(monitor: Monitor, file: Path, calls: int) -> None:
 def _copying(connection: sqlite3.Connection, copy: int) -> Iterator[str]:
     """Statements that copy what belongs to the first calls once more."""
     agent = f"printf('agent-%03d', (call_number * 7 + {copy}) % {_AGENTS})"
-    # A few of the calls of each day come from long ago.
+    # Spread over a year and more, and over the day.
     shift = f"'-{copy % 365} days', '-{copy * 37 % 480} minutes'"
     moved = "strftime('%Y-%m-%d %H:%M:%f000', {}, " + shift + ")"
     changed = {

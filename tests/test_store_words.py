@@ -114,7 +114,7 @@ def test_what_the_database_finds_is_what_can_be_shown(
     (is_found,) = fts5.execute(query, (fts5_query(terms),)).fetchone()
     shown = [any(find_terms(turns, [term])) for term in terms]
     assert bool(is_found) == all(shown)
-    assert (make_snippet([(text, "caller", None) for text in turns], terms) is not None) == any(
+    assert (make_snippet([("caller", None, text) for text in turns], terms) is not None) == any(
         shown
     )
 
@@ -147,9 +147,9 @@ def test_no_phrase_runs_from_one_turn_into_the_next(fts5: sqlite3.Connection) ->
 
 def test_a_snippet_shows_the_turn_that_has_most_of_it() -> None:
     turns = [
-        ("pain here", "agent", 1.0),
-        ("a pain in the chest", "caller", 2.5),
-        ("chest pain", "agent", None),
+        ("agent", 1.0, "pain here"),
+        ("caller", 2.5, "a pain in the chest"),
+        ("agent", None, "chest pain"),
     ]
     snippet = make_snippet(turns, parse_search("chest pain"))
     assert snippet is not None
@@ -167,7 +167,7 @@ def test_a_snippet_is_short_whole_words_around_the_match(
     before: list[str], after: list[str]
 ) -> None:
     text = " ".join([*before, "chest", "pain", *after])
-    snippet = make_snippet([(text, "caller", 0.0)], parse_search('"chest pain"'))
+    snippet = make_snippet([("caller", 0.0, text)], parse_search('"chest pain"'))
     assert snippet is not None
     assert [snippet.text[a:b] for a, b in snippet.marks] == ["chest pain"]
     assert len(snippet.text) <= 160
@@ -179,7 +179,7 @@ def test_a_snippet_is_short_whole_words_around_the_match(
 
 @given(text=st.text(max_size=400), search=st.text(max_size=20))
 def test_marks_lie_within_the_snippet_in_order_and_apart(text: str, search: str) -> None:
-    snippet = make_snippet([(text, "caller", 0.0)], parse_search(search))
+    snippet = make_snippet([("caller", 0.0, text)], parse_search(search))
     if snippet is None:
         return
     assert snippet.marks

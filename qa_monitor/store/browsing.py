@@ -66,7 +66,6 @@ from qa_monitor.store.tables import (
     runs,
     scorecards,
     scores,
-    transcripts,
 )
 from qa_monitor.store.tasks import IS_OPEN, review_tasks
 from qa_monitor.store.values import AlertState
@@ -304,6 +303,8 @@ call_words = Table(
         nullable=False,
     ),
     Column("words", Text, nullable=False),
+    # Role, beginning and text of each turn: a transcript is twenty times as long.
+    Column("turns", Text, nullable=False),
 )
 
 saved_views = Table(
@@ -334,11 +335,15 @@ def note_run(connection: Connection, record: CallRecord) -> None:
     """The same after ``record`` became the latest run of its call: its words are searched now."""
     noting = _noting(connection.dialect.name).returning(call_index.c.call_number)
     number = connection.execute(noting, {"noted": record.call_id}).scalar_one()
-    words = indexed_words(turn.text for turn in record.dialogue.turns)
+    turns = [(turn.role.value, turn.start_s, turn.text) for turn in record.dialogue.turns]
+    values = {
+        "words": indexed_words(text for _, _, text in turns),
+        "turns": json.dumps(turns, separators=(",", ":")),
+    }
     connection.execute(
         _insert(connection.dialect.name, call_words)
-        .values(call_number=number, words=words)
-        .on_conflict_do_update(index_elements=[call_words.c.call_number], set_={"words": words})
+        .values(call_number=number, **values)
+        .on_conflict_do_update(index_elements=[call_words.c.call_number], set_=values)
     )
 
 
@@ -812,17 +817,17 @@ def _lines(
     for start in range(0, len(rows), _CHUNK):
         chunk = rows[start : start + _CHUNK]
         call_ids = [row.call_id for row in chunk]
-        more = _more_of(connection, call_ids, with_dialogue=bool(terms))
+        more = _more_of(connection, call_ids)
         severities = _open_alerts(connection, call_ids)
-        lines += (
-            _line_of(row, more[row.call_id], severities.get(row.call_id), terms) for row in chunk
-        )
+        turns = _turns_of(connection, [row.call_number for row in chunk]) if terms else {}
+        for row in chunk:
+            said = turns.get(row.call_number)
+            found = make_snippet(from_json(said), terms) if said else None
+            lines.append(_line_of(row, more[row.call_id], severities.get(row.call_id), found))
     return tuple(lines)
 
 
-def _more_of(
-    connection: Connection, call_ids: Sequence[str], *, with_dialogue: bool
-) -> dict[str, Any]:
+def _more_of(connection: Connection, call_ids: Sequence[str]) -> dict[str, Any]:
     """What lists show of these calls and are not chosen by."""
     query = (
         select(
@@ -832,16 +837,19 @@ def _more_of(
             runs.c.warnings,
             agents.c.name,
             agents.c.team,
-            *([transcripts.c.dialogue] if with_dialogue else []),
         )
         .select_from(calls)
         .join(runs, runs.c.run_id == calls.c.latest_run_id)
         .outerjoin(agents, agents.c.agent_id == calls.c.agent_id)
         .where(calls.c.call_id.in_(call_ids))
     )
-    if with_dialogue:
-        query = query.join(transcripts, transcripts.c.run_id == runs.c.run_id)
     return {row.call_id: row for row in connection.execute(query)}
+
+
+def _turns_of(connection: Connection, numbers: Sequence[int]) -> dict[int, str]:
+    query = select(call_words.c.call_number, call_words.c.turns)
+    found = connection.execute(query.where(call_words.c.call_number.in_(numbers)))
+    return {row.call_number: row.turns for row in found}
 
 
 def _open_alerts(connection: Connection, call_ids: Sequence[str]) -> dict[str, Severity]:
@@ -859,7 +867,7 @@ def _open_alerts(connection: Connection, call_ids: Sequence[str]) -> dict[str, S
     return worst
 
 
-def _line_of(row: Any, more: Any, alert: Severity | None, terms: Sequence[Term]) -> CallLine:
+def _line_of(row: Any, more: Any, alert: Severity | None, found: Snippet | None) -> CallLine:
     return CallLine(
         call_id=row.call_id,
         run_id=more.run_id,
@@ -882,11 +890,5 @@ def _line_of(row: Any, more: Any, alert: Severity | None, terms: Sequence[Term])
         reviewed_at=row.reviewed_at,
         alert=alert,
         warnings=tuple(from_json(more.warnings)),
-        found=_snippet_of(more.dialogue, terms) if terms else None,
+        found=found,
     )
-
-
-def _snippet_of(dialogue: str, terms: Sequence[Term]) -> Snippet | None:
-    # Only these few of its values are needed; to make all of them takes much longer.
-    turns = from_json(dialogue)["turns"]
-    return make_snippet([(turn["text"], turn["role"], turn["start_s"]) for turn in turns], terms)

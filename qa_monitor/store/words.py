@@ -188,15 +188,15 @@ def _matches(text: str, terms: Sequence[Term]) -> list[tuple[int, int, Term]]:
 
 
 def make_snippet(
-    turns: Sequence[tuple[str, str, float | None]], terms: Sequence[Term]
+    turns: Sequence[tuple[str, float | None, str]], terms: Sequence[Term]
 ) -> Snippet | None:
     """The stretch of the turn in which most of ``terms`` are found, the first of several.
 
-    ``turns`` are text, role and beginning of each. ``None`` where nothing is found.
+    ``turns`` are role, beginning and text of each. ``None`` where nothing is found.
     """
     best: list[tuple[int, int, Term]] = []
     best_index, most = -1, 0
-    for index, (text, _, _) in enumerate(turns):
+    for index, (_, _, text) in enumerate(turns):
         found = _matches(text, terms)
         count = len({term for _, _, term in found})
         if count > most:
@@ -205,7 +205,7 @@ def make_snippet(
             break
     if not best:
         return None
-    text, role, start_s = turns[best_index]
+    role, start_s, text = turns[best_index]
     start, end = _window(text, best[0][0], best[0][1])
     marks = _merged((a, b) for a, b, _ in best if start <= a and b <= end)
     return Snippet(

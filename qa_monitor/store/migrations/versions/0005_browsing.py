@@ -111,6 +111,7 @@ def upgrade() -> None:
         "call_words",
         sa.Column("call_number", sa.Integer(), nullable=False),
         sa.Column("words", sa.Text(), nullable=False),
+        sa.Column("turns", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("call_number", name="pk_call_words"),
         sa.ForeignKeyConstraint(
             ["call_number"],
@@ -157,21 +158,21 @@ def _fill_words(connection: sa.Connection) -> None:
         "JOIN transcripts ON transcripts.run_id = calls.latest_run_id "
         "WHERE call_index.call_number > :after ORDER BY call_index.call_number LIMIT :batch"
     )
+    add = sa.text(
+        "INSERT INTO call_words (call_number, words, turns) VALUES (:number, :words, :turns)"
+    )
     after = 0
     while rows := connection.execute(query, {"after": after, "batch": _BATCH}).all():
-        connection.execute(
-            sa.text("INSERT INTO call_words (call_number, words) VALUES (:number, :words)"),
-            [
-                {
-                    "number": row.call_number,
-                    "words": indexed_words(
-                        turn["text"] for turn in json.loads(row.dialogue)["turns"]
-                    ),
-                }
-                for row in rows
-            ],
-        )
+        connection.execute(add, [_words_of(row.call_number, row.dialogue) for row in rows])
         after = rows[-1].call_number
+
+
+def _words_of(number: int, dialogue: str) -> dict[str, object]:
+    turns = [
+        (turn["role"], turn["start_s"], turn["text"]) for turn in json.loads(dialogue)["turns"]
+    ]
+    words = indexed_words(text for _, _, text in turns)
+    return {"number": number, "words": words, "turns": json.dumps(turns, separators=(",", ":"))}
 
 
 def downgrade() -> None:
