@@ -379,7 +379,7 @@ def test_a_callers_key_and_passwords_do_not_leave_by_the_api(site: Site) -> None
 
 @pytest.mark.browser
 def test_the_pages_are_good_for_all_in_a_browser(site: Site, browser_page: Page) -> None:
-    site.store.keeping.add_hold(reason="case 7", by="ada", now=NOW, agent_id="agent-02")
+    site.store.keeping.add_hold(reason="case 7", by="ada", now=NOW, agent_id="agent-03")
     site.monitor.keeper.delete(["south-2"], by="ada", now=NOW, reason="asked for")
     site.sign_in(browser_page, "ada")
     for path in PAGES:

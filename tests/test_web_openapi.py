@@ -1,0 +1,106 @@
+"""The OpenAPI document is true: what it says is asked and answered, found by schemathesis.
+
+Schemathesis makes requests that fit the document, and ones that do not, for every operation and
+three kinds of user, and checks each answer against the document. They are the same each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis.specs.openapi.checks import ignored_auth
+from web_house import AGENT_OF, OF, House
+
+from qa_monitor.web import every_route
+
+OPERATIONS = sorted(
+    (method, route.path)
+    for route in every_route()
+    for method in route.methods or ()
+    if route.include_in_schema
+)
+USERS = ("ada", "boss", "agnes")
+MODES = (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
+EXAMPLES = 8
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def schema(house: House) -> Any:
+    document = house.programs["ada"].get("/api/v1/openapi.json").json()
+    config = schemathesis.Config.from_path(REPOSITORY / "schemathesis.toml")
+    config.cache.enabled = False
+    return schemathesis.openapi.from_dict(document, config=config)
+
+
+def test_the_document_is_open_to_read_and_names_every_operation_once(house: House) -> None:
+    document = house.programs["ada"].get("/api/v1/openapi.json").json()
+    there = {
+        (method.upper(), path)
+        for path, operations in document["paths"].items()
+        for method in operations
+    }
+    assert there == set(OPERATIONS)
+    ids = [
+        operation["operationId"]
+        for operations in document["paths"].values()
+        for operation in operations.values()
+    ]
+    assert len(ids) == len(set(ids))
+
+
+def known_ids(house: House) -> Mapping[str, str]:
+    """An id that is there for every name of a parameter."""
+    found = {name: value for kind in house.objects.values() for name, value in kind["own"].items()}
+    return found | {"call_id": OF["own"], "agent_id": AGENT_OF["own"]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
+@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_every_operation_answers_as_the_document_says(
+    house: House,
+    schema: Any,
+    method: str,
+    path: str,
+    user: str,
+    mode: schemathesis.GenerationMode,
+) -> None:
+    operation = schema[path][method]
+    known = known_ids(house)
+    token = house.programs[user].headers["Authorization"]
+
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode), is_there=st.booleans())
+    def ask(case: Any, is_there: bool) -> None:
+        if is_there and mode is schemathesis.GenerationMode.POSITIVE:
+            for name in case.path_parameters or {}:
+                case.path_parameters[name] = known.get(name, case.path_parameters[name])
+        case.headers["Authorization"] = token
+        response = case.call(base_url=house.site.address)
+        # Where a request is wrong on purpose, its token may be; here it is right all the same.
+        is_wrong = mode is schemathesis.GenerationMode.NEGATIVE
+        excluded = [ignored_auth] if is_wrong else []
+        case.validate_response(response, excluded_checks=excluded)
+        if mode is schemathesis.GenerationMode.POSITIVE and response.status_code == 422:
+            assert response.json()["title"] != "A value is wrong", response.json()["detail"]
+
+    try:
+        ask()
+    finally:
+        if method != "GET":
+            house.restore()
