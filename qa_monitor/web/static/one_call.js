@@ -51,6 +51,7 @@
   let now = () => null;
   let redraw = () => {};
   let toggle = () => {};
+  let collect = () => {};
 
   if (audio) {
     audio.controls = false;
@@ -63,7 +64,12 @@
     const shown = deck.querySelector("[data-now]");
     const speed = deck.querySelector("[data-speed]");
     const follow = deck.querySelector("[data-follow]");
-    const turns = () => all("[data-turn][data-start]");
+    // Asked for many times a second while it plays, and changed by a comment only.
+    let turns = [];
+    collect = () => {
+      turns = all("[data-turn][data-start]").map((turn) => ({ turn, start: Number(turn.dataset.start) }));
+    };
+    collect();
 
     // Before the first sound is loaded a player has no place; this is where it will begin.
     let waiting = null;
@@ -183,8 +189,8 @@
         needle.setAttribute("x2", x);
         doneClip.setAttribute("width", x);
       }
-      const begun = turns().filter((turn) => Number(turn.dataset.start) <= at + 0.05);
-      const last = begun.length && (at > 0 || !audio.paused) ? begun[begun.length - 1] : null;
+      const begun = at > 0 || !audio.paused ? turns.findLast(({ start }) => start <= at + 0.05) : null;
+      const last = begun ? begun.turn : null;
       if (last === current) return;
       if (current) { current.classList.remove("now"); current.removeAttribute("aria-current"); }
       current = last;
@@ -258,7 +264,6 @@
         start();
       }
     });
-    window.qaPlayer = { seek, start };
   }
 
   // --- evidence: to the place and back ---------------------------------------------------------
@@ -353,6 +358,7 @@
     }
   });
   const ready = () => {
+    collect();
     all("[data-take-time]").forEach((button) => { button.hidden = !audio; });
     if (audio) all("[data-turn][data-start]").forEach((turn) => { turn.dataset.seekable = ""; });
   };
