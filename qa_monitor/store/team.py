@@ -376,9 +376,11 @@ class Team:
 
 
 def _indexed(scope: Scope, since: datetime, until: datetime) -> ColumnElement[bool]:
+    # What begins is sorted by its beginning, which has an index.
     return and_(
-        call_index.c.started_at >= since,
-        call_index.c.started_at < until,
+        call_index.c.sorted_at >= since,
+        call_index.c.sorted_at < until,
+        call_index.c.started_at.is_not(None),
         scope.condition(call_index.c.agent_id),
     )
 
@@ -595,11 +597,17 @@ def _contacts(
             for number, (since, until) in enumerate(periods)
         )
     )
+    # Named first and grouped then: PostgreSQL takes two equal cases for two different ones.
+    stated = (
+        select(period.label("period"), state.label("state"))
+        .where(placed.c.is_chosen == 1, period.is_not(None))
+        .subquery()
+    )
     found: list[Counter[str]] = [Counter() for _ in periods]
     for number, name, count in connection.execute(
-        select(period.label("period"), state.label("state"), func.count())
-        .where(placed.c.is_chosen == 1, period.is_not(None))
-        .group_by(period, state)
+        select(stated.c.period, stated.c.state, func.count()).group_by(
+            stated.c.period, stated.c.state
+        )
     ):
         found[number][name] += count
     return tuple(
