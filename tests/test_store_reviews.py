@@ -431,7 +431,7 @@ def test_a_withdrawn_comment_is_hidden_and_the_history_tells_that_it_was(store: 
 def test_a_moment_outside_the_call_is_refused(store: Store, more: dict[str, object]) -> None:
     save(store)
     with pytest.raises(UsageError, match="moment"):
-        comment(store, **more)
+        comment(store, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("words", ["", " \n ", "x" * 2001, "bell \x07"])
