@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+import threading
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -28,6 +29,7 @@ __all__ = [
     "SHORTEST_PASSWORD",
     "Permission",
     "Sessions",
+    "Strangers",
     "add_user",
     "make_password",
     "make_token",
@@ -44,6 +46,7 @@ _LONGEST_PASSWORD = 200
 _FREE_TRIES = 5
 _FIRST_LOCK_S = 30.0
 _LONGEST_LOCK_S = 3600.0
+_MOST_STRANGERS = 10_000
 _TOKEN_START = "qam_"
 _TOUCH_EVERY = timedelta(minutes=1)
 _USER_ID = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
@@ -215,17 +218,52 @@ def _hash_of_nobody() -> str:
     return _hasher().hash(secrets.token_urlsafe())
 
 
-def sign_in(people: People, user_id: str, password: str, *, now: datetime) -> User:
+class Strangers:
+    """Tries of names that are nobody's, which lock as users' names do: a lock tells of no user."""
+
+    def __init__(self) -> None:
+        self._tries: dict[str, tuple[int, datetime]] = {}
+        self._lock = threading.Lock()
+
+    def begin_sign_in(self, name: str, *, now: datetime) -> bool:
+        """Count a try; whether it may be looked at."""
+        with self._lock:
+            failed, until = self._tries.pop(name, (0, now))
+            may_try = until <= now
+            if may_try:
+                failed, until = failed + 1, now + timedelta(seconds=_lock_s(failed + 1))
+            self._tries[name] = failed, until
+            if len(self._tries) > _MOST_STRANGERS:
+                del self._tries[next(iter(self._tries))]
+            return may_try
+
+
+def _lock_s(failed: int) -> float:
+    if failed < _FREE_TRIES:
+        return 0.0
+    return min(_FIRST_LOCK_S * 2.0 ** min(failed - _FREE_TRIES, 20), _LONGEST_LOCK_S)
+
+
+def sign_in(
+    people: People,
+    user_id: str,
+    password: str,
+    *,
+    now: datetime,
+    strangers: Strangers | None = None,
+) -> User:
     """The user whose name and password these are; ``SignInError`` if they are nobody's.
 
-    An unknown name takes as long as a wrong password. After five failures in a row each further
-    one locks the name for twice as long, an hour at most.
+    An unknown name takes as long as a wrong password and, with ``strangers``, is locked as a known
+    one is: after five failures in a row each further one locks it for twice as long, an hour at
+    most.
     """
     from argon2.exceptions import InvalidHashError, VerificationError
 
-    wrong = SignInError("name or password is wrong, or the account is closed.")
-    locked_until = people.locked_until(user_id)
-    if locked_until is not None and locked_until > now:
+    may_try = people.begin_sign_in(user_id, now=now, lock_s=_lock_s)
+    if may_try is None:
+        may_try = strangers is None or strangers.begin_sign_in(user_id, now=now)
+    if not may_try:
         raise SignInError("too many tries. Wait some minutes, or ask an administrator.")
     stored = people.password_hash(user_id)
     is_right = False
@@ -233,16 +271,10 @@ def sign_in(people: People, user_id: str, password: str, *, now: datetime) -> Us
         is_right = _hasher().verify(stored or _hash_of_nobody(), password[: _LONGEST_PASSWORD + 1])
     except (VerificationError, InvalidHashError):
         is_right = False
-    if stored is None:
-        raise wrong
-    user = people.user(user_id)
-    if not is_right or not user.is_active:
-        failed = people.note_sign_in(user_id, succeeded=False)
-        if failed >= _FREE_TRIES:
-            wait_s = min(_FIRST_LOCK_S * 2.0 ** (failed - _FREE_TRIES), _LONGEST_LOCK_S)
-            people.lock(user_id, until=now + timedelta(seconds=wait_s))
-        raise wrong
-    people.note_sign_in(user_id, succeeded=True)
+    user = people.user(user_id) if is_right and stored is not None else None
+    if user is None or stored is None or not user.is_active:
+        raise SignInError("name or password is wrong, or the account is closed.")
+    people.forgive_sign_ins(user_id)
     if _hasher().check_needs_rehash(stored):
         people.set_password_hash(user_id, _hasher().hash(password), end_sessions=False)
     return user

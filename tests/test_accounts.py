@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from invented_records import NOW
 from qa_monitor.accounts import (
     Permission,
     Sessions,
+    Strangers,
     add_user,
     make_password,
     make_token,
@@ -117,6 +119,36 @@ def test_failures_in_a_row_lock_the_name_longer_and_longer_and_a_success_forgive
     with pytest.raises(SignInError, match="wrong"):
         sign_in(people, "rita", "wrong-password-1", now=now)
     assert sign_in(people, "rita", PASSWORD, now=now)
+
+
+def test_many_tries_at_once_are_heard_no_more_often_than_one_after_the_other(
+    people: People,
+) -> None:
+    def answer(number: int) -> str:
+        with pytest.raises(SignInError) as caught:
+            sign_in(people, "rita", f"wrong-password-{number}", now=NOW)
+        return caught.value.message
+
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(answer, range(12)))
+    assert sum("wrong" in message for message in answers) == 5
+    with pytest.raises(SignInError, match="too many"):
+        sign_in(people, "rita", PASSWORD, now=NOW)
+
+
+def test_a_name_that_is_nobodys_is_locked_as_a_users_is(people: People) -> None:
+    strangers = Strangers()
+
+    def answers(name: str) -> list[str]:
+        told, now = [], NOW
+        for _ in range(9):
+            with pytest.raises(SignInError) as caught:
+                sign_in(people, name, "wrong-password-1", now=now, strangers=strangers)
+            told.append(caught.value.message)
+            now += timedelta(seconds=20)
+        return told
+
+    assert answers("nobody") == answers("rita")
 
 
 def test_another_password_ends_the_sessions_that_stand(people: People) -> None:

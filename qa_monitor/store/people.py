@@ -7,9 +7,9 @@ in with what it holds.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -357,23 +357,38 @@ class People:
         query = select(users.c.locked_until).where(users.c.user_id == user_id)
         return self._database.read(lambda c: c.scalar(query))
 
-    def lock(self, user_id: str, *, until: datetime) -> None:
-        """Refuse sign-ins of the user until then."""
+    def begin_sign_in(
+        self, user_id: str, *, now: datetime, lock_s: Callable[[int], float]
+    ) -> bool | None:
+        """Count a try; whether it may be looked at, and ``None`` when there is no such user.
+
+        It may not while the name is locked; ``lock_s`` are the seconds for which so many failures
+        in a row lock it. A try counts as failed until ``forgive_sign_ins``, so that of many at once
+        no more are looked at than of as many in a row.
+        """
         own = users.c.user_id == user_id
-        self._database.write(
-            lambda c: c.execute(update(users).where(own).values(locked_until=until))
-        )
 
-    def note_sign_in(self, user_id: str, *, succeeded: bool) -> int:
-        """Count a sign-in; how many in a row have failed by now."""
-
-        def work(connection: Connection) -> int:
-            own = users.c.user_id == user_id
-            failed = 0 if succeeded else users.c.failed_sign_ins + 1
-            connection.execute(update(users).where(own).values(failed_sign_ins=failed))
-            return connection.scalar(select(users.c.failed_sign_ins).where(own)) or 0
+        def work(connection: Connection) -> bool | None:
+            row = connection.execute(
+                select(users.c.failed_sign_ins, users.c.locked_until).where(own).with_for_update()
+            ).one_or_none()
+            if row is None:
+                return None
+            if row.locked_until is not None and row.locked_until > now:
+                return False
+            values: dict[str, Any] = {"failed_sign_ins": row.failed_sign_ins + 1}
+            if seconds := lock_s(row.failed_sign_ins + 1):
+                values["locked_until"] = now + timedelta(seconds=seconds)
+            connection.execute(update(users).where(own).values(**values))
+            return True
 
         return self._database.write(work)
+
+    def forgive_sign_ins(self, user_id: str) -> None:
+        """Forget the tries that failed: one has succeeded."""
+        values = {"failed_sign_ins": 0, "locked_until": None}
+        own = users.c.user_id == user_id
+        self._database.write(lambda c: c.execute(update(users).where(own).values(**values)))
 
     # --- sessions --------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from anyio import CapacityLimiter
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -21,7 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 
-from qa_monitor.accounts import Sessions
+from qa_monitor.accounts import Sessions, Strangers
 from qa_monitor.errors import (
     AccessDeniedError,
     ConflictError,
@@ -122,6 +123,8 @@ def create_app(monitor: Monitor) -> FastAPI:
         idle=timedelta(minutes=settings.session_idle_min),
         absolute=timedelta(hours=settings.session_hours),
     )
+    app.state.strangers = Strangers()
+    app.state.sign_ins_at_once = CapacityLimiter(2)
     app.state.pages = Pages(every_route, zone=ZoneInfo(monitor.config.intake.timezone))
     for router in _ROUTERS:
         app.include_router(router)

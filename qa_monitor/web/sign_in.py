@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Form, Query
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
@@ -40,7 +41,7 @@ def sign_in_page(request: Request, wanted: Next = "") -> Response:
 
 
 @open_pages.post("/sign-in", name="sign_in_try")
-def try_sign_in(
+async def try_sign_in(
     request: Request,
     user_id: Annotated[str, Form(max_length=100)] = "",
     password: Annotated[str, Form(max_length=1000)] = "",
@@ -48,13 +49,21 @@ def try_sign_in(
 ) -> Response:
     """A new session, whatever stood before, or the form with what was wrong."""
     check_origin(request)
+    # Few at a time: each takes 64 MiB, and whoever tries many keeps no page waiting.
+    limiter = request.app.state.sign_ins_at_once
+    return await run_sync(_try, request, user_id, password, wanted, limiter=limiter)
+
+
+def _try(request: Request, user_id: str, password: str, wanted: str) -> Response:
     now = datetime.now(UTC)
     state = request.app.state
     name = user_id.strip().lower()
     # Whoever mistakes the field for that of the password should not find it in the log.
     request.state.access = {"action": "sign_in", "via": "none"}
     try:
-        user = sign_in(state.monitor.store.people, name, password, now=now)
+        user = sign_in(
+            state.monitor.store.people, name, password, now=now, strangers=state.strangers
+        )
     except SignInError as error:
         return _form(request, wanted=wanted, problem=error.message, status=401)
     viewer = Viewer(request, user, via="session")
