@@ -102,6 +102,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "reviewing",
         "store",
         "waveforms",
+        "",
     },
     "commands": {
         "accounts",
