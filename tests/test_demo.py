@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -14,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from conftest import REPOSITORY
 from invented_records import make_record
 
 from qa_monitor.accounts import sign_in
@@ -34,6 +36,7 @@ from qa_monitor.demo.shipped import pack_calls, shipped_calls
 from qa_monitor.demo.sound import hum
 from qa_monitor.errors import UsageError
 from qa_monitor.monitor import Monitor
+from qa_monitor.pipeline import Stages
 from qa_monitor.scoring.rubric import load_rubric
 from qa_monitor.store import (
     AlertState,
@@ -43,6 +46,7 @@ from qa_monitor.store import (
     Scope,
     UserRole,
 )
+from qa_monitor.training.demo_calls import demo_calls
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 CHICAGO = ZoneInfo("America/Chicago")
@@ -113,6 +117,26 @@ def test_what_ships_holds_redacted_calls_with_findings_and_their_writers_points(
 def test_packing_what_ships_gives_the_same_bytes_twice() -> None:
     few = shipped_calls()[:5]
     assert pack_calls(few) == pack_calls(few)
+
+
+@pytest.mark.slow
+def test_what_ships_is_what_redactor_and_scorer_make_of_the_written_calls(
+    stages: Stages, tmp_path: Path
+) -> None:
+    written = REPOSITORY / "models" / "turn-findings" / "calls"
+    first = next(iter(sorted(written.iterdir())))
+    (tmp_path / first.name).mkdir()
+    shutil.copy(first / "01.txt", tmp_path / first.name)
+    made = list(demo_calls(tmp_path, stages.redactor, stages.scorer))
+    assert len(made) > 2
+    for own, shipped in zip(made, shipped_calls(), strict=False):
+        assert [turn.text for turn in own.dialogue.turns] == [
+            turn.text for turn in shipped.dialogue.turns
+        ]
+        assert [(f.task, f.label, f.evidence) for f in own.findings] == [
+            (f.task, f.label, f.evidence) for f in shipped.findings
+        ]
+        assert own.points == shipped.points
 
 
 # --- the weeks -----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ its writer said of it::
     python -m qa_monitor.training.demo_calls --calls models/turn-findings/calls \
         --out qa_monitor/demo/calls.json.xz
 
-About five minutes on two cores; to be run again when redactor or scorer change.
+About five minutes on one core; to be run again when redactor or scorer change.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from qa_monitor.calls import Criterion, Dialogue, Turn
 from qa_monitor.config import Config
 from qa_monitor.demo.shipped import DemoCall, pack_calls
 from qa_monitor.pipeline import build_redactor, build_scorer
+from qa_monitor.redaction import Redactor
+from qa_monitor.scoring import Scorer
 from qa_monitor.training.labelled_calls import LabelledCall, read_calls
 
 __all__ = ["demo_calls", "main"]
 
 
-def demo_calls(folder: Path) -> Iterator[DemoCall]:
-    """The calls of every writer in ``folder``, redacted and read; loads the models that ship."""
-    config = Config()
-    redactor, scorer = build_redactor(config), build_scorer(config)
+def demo_calls(folder: Path, redactor: Redactor, scorer: Scorer) -> Iterator[DemoCall]:
+    """The calls of every writer in ``folder``, redacted and read."""
     written = (call for writer in sorted(folder.iterdir()) for call in read_calls(writer))
     for number, call in enumerate(written, start=1):
         redacted = replace(redactor.redact(_dialogue(call)), call_id=f"demo-{number:03d}")
@@ -80,7 +80,9 @@ def main() -> None:
     parser.add_argument("--calls", type=Path, required=True, help="a folder for each writer")
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
     options = parser.parse_args()
-    options.out.write_bytes(pack_calls(tuple(demo_calls(options.calls))))
+    config = Config()
+    made = demo_calls(options.calls, build_redactor(config), build_scorer(config))
+    options.out.write_bytes(pack_calls(tuple(made)))
 
 
 if __name__ == "__main__":
