@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,15 @@ from qa_monitor.store import Access
 if TYPE_CHECKING:
     from qa_monitor.store import Deletion, Store
 
-__all__ = ["OUT_OF_REACH", "Erasure", "Keeper", "KeepingTimes", "QueueTimes", "Retained"]
+__all__ = [
+    "OUT_OF_REACH",
+    "DailyRetention",
+    "Erasure",
+    "Keeper",
+    "KeepingTimes",
+    "QueueTimes",
+    "Retained",
+]
 
 OUT_OF_REACH = (
     "What was sent, printed, exported elsewhere or backed up cannot be called back from here."
@@ -93,6 +102,19 @@ class Retained:
     log_entries: int
     finished: int
     errors: tuple[QAMonitorError, ...] = ()
+
+    @property
+    def is_worth_noting(self) -> bool:
+        """Whether anything went, stayed because of a hold, or could not go."""
+        return bool(
+            self.calls
+            or self.held
+            or self.recordings
+            or self.failures
+            or self.log_entries
+            or self.finished
+            or self.errors
+        )
 
 
 class Keeper:
@@ -340,7 +362,7 @@ class Keeper:
             finished=finished,
             errors=tuple(errors),
         )
-        if not dry_run:
+        if not dry_run and retained.is_worth_noting:
             self._note(retained, now=now, by=by, via=via)
         return retained
 
@@ -453,6 +475,48 @@ class Keeper:
                 file.writelines(line for line in lines if not named & _ids_in(line))
             draft.replace(path)
         return naming
+
+
+class DailyRetention:
+    """Retention for as long as something is served: when it starts, and once a day from then on.
+
+    It runs in a thread of its own; ``report`` is told what could not be done, which is tried again
+    the next day.
+    """
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        *,
+        report: Callable[[QAMonitorError], None],
+        every: timedelta = timedelta(days=1),
+    ) -> None:
+        self._keeper = keeper
+        self._report = report
+        self._every = every
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, when what is at work is done."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            errors: Sequence[QAMonitorError]
+            try:
+                errors = self._keeper.retain(now=datetime.now(UTC), via="none").errors
+            except QAMonitorError as error:
+                errors = (error,)
+            for error in errors:
+                self._report(error)
+            if self._stopped.wait(self._every.total_seconds()):
+                return
 
 
 def _before(now: datetime, days: int) -> datetime | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import re
 import shutil
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -26,10 +28,10 @@ from qa_monitor.alerts import Policy, raise_alerts
 from qa_monitor.calls import CallRecord
 from qa_monitor.cli import app
 from qa_monitor.config import Config
-from qa_monitor.errors import NotFoundError, StoreError, UsageError
+from qa_monitor.errors import NotFoundError, QAMonitorError, StoreError, UsageError
 from qa_monitor.monitor import Monitor
 from qa_monitor.pipeline import Stages
-from qa_monitor.retention import Keeper
+from qa_monitor.retention import DailyRetention, Keeper
 from qa_monitor.store import open_store
 
 DAY = timedelta(days=1)
@@ -399,6 +401,47 @@ def test_the_log_failures_and_sessions_go_after_their_time(house: House) -> None
     assert (run.action, run.user_id) == ("retention.run", "cron")
     assert run.reason is not None
     assert "log entries 1" in run.reason
+
+
+def test_while_pages_are_served_what_is_too_old_goes_by_itself(house: House) -> None:
+    house.add("calls-1", started_at=NOW - 31 * DAY)
+    house.settings = {"call_days": 1}
+    monitor = house.monitor
+    problems: list[QAMonitorError] = []
+    daily = DailyRetention(monitor.keeper, report=problems.append, every=timedelta(hours=9))
+    daily.start()
+    daily.stop()
+    assert not monitor.store.has_record("calls-1")
+    assert problems == []
+    (run, *_) = monitor.store.access_log.entries(action="retention.run")
+    assert (run.user_id, run.via) == ("retention", "none")
+
+
+def test_what_cannot_go_is_told_and_tried_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = threading.Event()
+    tries = itertools.count()
+
+    def fail(*_: object, **__: object) -> None:
+        next(tries)
+        raise StoreError("the disk is full.")
+
+    monkeypatch.setattr(Keeper, "retain", fail)
+
+    def report(problem: QAMonitorError) -> None:
+        if next(tries) >= 3:
+            told.set()
+
+    daily = DailyRetention(house.keeper, report=report, every=timedelta(milliseconds=1))
+    daily.start()
+    assert told.wait(20)
+    daily.stop()
+
+
+def test_a_run_that_finds_nothing_to_do_leaves_no_entry_in_the_log(house: House) -> None:
+    house.keeper.retain(now=NOW)
+    assert house.monitor.store.access_log.entries() == ()
 
 
 # --- the same recording again --------------------------------------------------------------------

@@ -37,6 +37,7 @@ def serve(
     """Serve the pages for reviewers, coaches, supervisors and agents until stopped."""
     import uvicorn
 
+    from qa_monitor.retention import DailyRetention
     from qa_monitor.web import create_app
 
     with monitor_of(ctx) as monitor:
@@ -77,10 +78,13 @@ def serve(
         )
         # Alerts and their reminders go out while the pages are served, whoever raised them.
         courier = monitor.courier(report=lambda problem: say(problem.message))
+        retention = DailyRetention(monitor.keeper, report=lambda problem: say(problem.message))
         courier.start()
+        retention.start()
         try:
             server.run(sockets=[listening])
         finally:
+            retention.stop()
             courier.stop()
 
 
