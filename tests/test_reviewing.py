@@ -285,7 +285,15 @@ def test_too_few_calls_say_so_and_give_no_figure() -> None:
     subject = agreement(few, Basis.RANDOM).subjects[0]
     assert not subject.is_enough
     assert subject.kappa.value is subject.bias.value is subject.exact.value is None
+    assert subject.within_one.value is None
     assert subject.months[0].kappa.value is subject.versions[0].kappa.value is None
+
+
+def test_few_calls_that_all_agree_do_not_promise_that_all_others_will() -> None:
+    exact = agreement([rating(n, 3) for n in range(12)], Basis.RANDOM).subjects[0].exact
+    assert exact.value == exact.high == 1
+    assert exact.low is not None
+    assert exact.low < 0.8
 
 
 def test_bias_tells_the_direction_in_points() -> None:

@@ -15,6 +15,7 @@ from qa_monitor.calls import Alert, CallRecord, Criterion, EscalationOutcome, Se
 from qa_monitor.errors import NotFoundError, UsageError
 from qa_monitor.reviewing import QueuePolicy, Reason, refresh_queue, shown_reasons
 from qa_monitor.store import (
+    Access,
     Agent,
     ReviewKind,
     ReviewTask,
@@ -285,6 +286,20 @@ def test_a_drawn_call_reviewed_in_passing_still_waits_for_a_blind_reader(
     review(store, "calls-1", "rita")
     refresh(EVERY_CALL_AT_RANDOM)
     assert [task.is_random for task in open_tasks(store)] == [True]
+    assert take_next(store, "rita") is None
+    assert take_next(store, "cora") == "calls-1"
+
+
+def test_who_has_seen_a_calls_scores_is_not_asked_to_read_it_blind(
+    store: Store, refresh: Callable[..., int]
+) -> None:
+    keep(store, quiet("calls-1"))
+    refresh(EVERY_CALL_AT_RANDOM)
+    for user_id, action in (("rita", "call.view"), ("cora", "call.view_blind")):
+        seen = Access(
+            at=NOW, user_id=user_id, via="session", action=action, kind="call", object_id="calls-1"
+        )
+        store.access_log.note([seen])
     assert take_next(store, "rita") is None
     assert take_next(store, "cora") == "calls-1"
 

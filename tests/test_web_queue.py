@@ -193,12 +193,20 @@ def test_the_queue_does_not_tell_why_a_blind_call_would_matter(drawing: Site) ->
 
 def test_a_blind_call_is_opened_without_the_machines_scores(drawing: Site) -> None:
     client = drawing.client("rita")
-    assert "as the rubric says" in client.get("/calls/north-1").text
+    assert "as the rubric says" in drawing.client("boss").get("/calls/north-1").text
     task_id = tasks_of(drawing)["north-1"].task_id
     page = client.post(f"/queue/{task_id}/take", follow_redirects=True).text
     assert "blind" in page
     assert "as the rubric says" not in page
     assert drawing.store.queueing.is_blind("rita", "north-1")
+
+
+def test_who_has_opened_a_call_is_not_given_it_to_read_blind(drawing: Site) -> None:
+    client = drawing.client("rita")
+    task_id = tasks_of(drawing)["north-1"].task_id
+    client.get("/calls/north-1")
+    assert client.post(f"/queue/{task_id}/take").status_code == 422
+    assert client.post("/queue/next").headers["location"] != "/calls/north-1"
 
 
 # --- the API -------------------------------------------------------------------------------------

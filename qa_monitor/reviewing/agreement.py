@@ -289,15 +289,14 @@ def _subject(head: Head, ratings: Sequence[Rating]) -> Subject:
             reader_open += 1
     size = len(head.values)
     tables = _tables(both, size)
-    kappa, exact, near = _figures(tables, _kappa_of(head), share_on_diagonal, _near)
     by_month = _grouped(both, lambda rating: f"{rating.began_at:%Y-%m}")
     by_version = _grouped(both, lambda rating: (rating.scoring, rating.rubric))
     return Subject(
         head=head,
         calls=len(tables),
-        kappa=kappa,
-        exact=exact,
-        within_one=near if head.is_ordered else _NONE,
+        kappa=_figure(tables, _kappa_of(head)),
+        exact=_share(tables),
+        within_one=_share(tables, within=1) if head.is_ordered else _NONE,
         bias=_bias(head, both),
         machine_open=machine_open,
         reader_open=reader_open,
@@ -341,13 +340,19 @@ def _kappa_of(head: Head) -> Callable[[Counts], Counts]:
     return lambda tables: weighted_kappa(tables, is_ordered=head.is_ordered)
 
 
-def _near(tables: Counts) -> Counts:
-    return share_on_diagonal(tables, within=1)
+def _share(by_call: Sequence[Counts], *, within: int = 0) -> Interval:
+    """The share of pairs at most ``within`` apart; its interval takes calls for the cases.
+
+    Wilson's, because resampling calls that all agree would promise that all others do.
+    """
+    if len(by_call) < ENOUGH:
+        return _NONE
+    share = float(share_on_diagonal(np.sum(by_call, axis=0), within=within))
+    return wilson_interval(share * len(by_call), len(by_call))
 
 
 def _kappa(head: Head, both: Sequence[_Both]) -> Interval:
-    (kappa,) = _figures(_tables(both, len(head.values)), _kappa_of(head))
-    return kappa
+    return _figure(_tables(both, len(head.values)), _kappa_of(head))
 
 
 def _bias(head: Head, both: Sequence[_Both]) -> Interval:
@@ -358,18 +363,12 @@ def _bias(head: Head, both: Sequence[_Both]) -> Interval:
     for rating, _, _ in both:
         by_call[rating.call_id].append(float(rating.machine or 0) - float(rating.said or 0))
     sums = [np.array([round(sum(found), 6), len(found)]) for found in by_call.values()]
-    (bias,) = _figures(sums, mean_difference)
-    return bias
+    return _figure(sums, mean_difference)
 
 
-def _figures(
-    by_call: Sequence[Counts], *figures: Callable[[Counts], Counts]
-) -> tuple[Interval, ...]:
-    """Each of ``figures`` with its interval; none where calls are too few."""
-    if len(by_call) < ENOUGH:
-        return (_NONE,) * len(figures)
-    resampled = Resampled.of(by_call)
-    return tuple(resampled.interval(figure) for figure in figures)
+def _figure(by_call: Sequence[Counts], figure: Callable[[Counts], Counts]) -> Interval:
+    """``figure`` with its interval over calls; none where they are too few."""
+    return Resampled.of(by_call).interval(figure) if len(by_call) >= ENOUGH else _NONE
 
 
 # --- reviewers among themselves ------------------------------------------------------------------
@@ -388,8 +387,6 @@ def _among(head: Head, ratings: Sequence[Rating]) -> Among:
         pair_table([p for a, b in combinations(said.values(), 2) for p in ((a, b), (b, a))], size)
         for said in read
     ]
-    kappa, exact = _figures(both_ways, _kappa_of(head), share_on_diagonal)
-    (alpha,) = _figures(units, lambda t: krippendorff_alpha(t, is_ordered=head.is_ordered))
     of_pairs: dict[tuple[str, str], list[Counts]] = defaultdict(list)
     for said in read:
         for first, second in combinations(sorted(said), 2):
@@ -397,15 +394,15 @@ def _among(head: Head, ratings: Sequence[Rating]) -> Among:
     return Among(
         head=head,
         calls=len(read),
-        kappa=kappa,
-        alpha=alpha,
-        exact=exact,
+        kappa=_figure(both_ways, _kappa_of(head)),
+        alpha=_figure(units, lambda t: krippendorff_alpha(t, is_ordered=head.is_ordered)),
+        exact=_share(both_ways),
         pairs=tuple(
             PairFigure(
                 first=first,
                 second=second,
                 calls=len(tables),
-                kappa=_figures(tables, _kappa_of(head))[0],
+                kappa=_figure(tables, _kappa_of(head)),
             )
             for (first, second), tables in sorted(of_pairs.items())
         ),

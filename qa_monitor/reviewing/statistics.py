@@ -177,7 +177,7 @@ class Resampled:
         return Interval(value, float(low), float(high))
 
 
-def wilson_interval(successes: int, count: int) -> Interval:
+def wilson_interval(successes: float, count: int) -> Interval:
     """A share with its 95 % score interval, good for few and for shares near 0 or 1 [Wilson 1927].
 
     ``None`` without any.

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from sqlalchemy import and_, case, delete, exists, false, func, insert, or_, select, update
 
 from qa_monitor.errors import NotFoundError, UsageError
+from qa_monitor.store.accesslog import access_log
 from qa_monitor.store.coaching import DisputeState, disputes
 from qa_monitor.store.database import Database
 from qa_monitor.store.people import Scope
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
 __all__ = [
+    "SEEN_ACTION",
     "CallValue",
     "Candidate",
     "Queueing",
@@ -52,6 +54,9 @@ __all__ = [
     "TaskState",
     "WantedTask",
 ]
+
+SEEN_ACTION = "call.view"
+"""How the access log calls it that somebody saw a call with its scores."""
 
 _BATCH = 500
 
@@ -689,8 +694,8 @@ class Queueing:
                 if not self._fits(connection, task_id, fits):
                     raise UsageError(
                         f"task {task_id} cannot be given to that user: it is over, or they may not "
-                        "review the call, have passed it on, or have read it already. Nothing was "
-                        "assigned."
+                        "review the call, have passed it on, or have read it, or seen its scores, "
+                        "already. Nothing was assigned."
                     )
                 own = review_tasks.c.task_id == task_id
                 # Whoever had taken it is no longer at it.
@@ -891,7 +896,10 @@ def _is_free(user_id: str, now: datetime) -> ColumnElement[bool]:
 
 
 def _may_be_given(user_id: str) -> ColumnElement[bool]:
-    """Open, and neither passed on nor read by the user; a dispute is not a reading."""
+    """Open, and neither passed on nor read by the user, nor seen where it is to be read blind.
+
+    A dispute is no reading: who read the call may answer for it.
+    """
     return and_(
         IS_OPEN,
         ~exists().where(
@@ -901,6 +909,15 @@ def _may_be_given(user_id: str) -> ColumnElement[bool]:
             review_tasks.c.purpose == TaskPurpose.DISPUTE.value,
             ~exists().where(
                 reviews.c.call_id == review_tasks.c.call_id, reviews.c.user_id == user_id
+            ),
+        ),
+        or_(
+            ~review_tasks.c.is_blind,
+            ~exists().where(
+                access_log.c.kind == "call",
+                access_log.c.object_id == review_tasks.c.call_id,
+                access_log.c.user_id == user_id,
+                access_log.c.action == SEEN_ACTION,
             ),
         ),
     )
