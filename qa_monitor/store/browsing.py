@@ -13,7 +13,7 @@ import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -81,7 +81,7 @@ from qa_monitor.store.words import (
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection, Select
+    from sqlalchemy import ColumnElement, Connection, FromClause, Select
 
     from qa_monitor.store.database import Database
 
@@ -432,7 +432,8 @@ def _instant(value: Any) -> datetime:
     when = datetime.fromisoformat(value)
     if when.tzinfo is None:
         raise ValueError("no zone")
-    return when
+    # As it is kept, which not every instant can be.
+    return when.astimezone(UTC)
 
 
 def _integer(value: Any) -> int:
@@ -556,14 +557,20 @@ class Browsing:
         terms = parse_search(chosen.search)
 
         def work(connection: Connection) -> CallPage:
-            conditions = self._conditions(chosen, scope, terms)
+            conditions = _conditions(chosen, scope)
+            found = self._found(terms) if terms else None
+            if chosen.search.strip() and found is None:
+                conditions.append(false())
             if blind_for is not None:
                 conditions.append(_is_not_blind(blind_for))
+            further = [place.condition()] if place else []
+            if found is not None:
+                further.append(call_index.c.call_number.in_(found))
             query = (
                 select(
                     call_index, *(key.expression.label(f"key_{n}") for n, key in enumerate(keys))
                 )
-                .where(*conditions, *([place.condition()] if place else []))
+                .where(*conditions, *further)
                 .order_by(*(key.ordered(is_back=is_back) for key in keys))
                 .limit(limit + 1)
             )
@@ -583,9 +590,7 @@ class Browsing:
             if place is None and not is_more:
                 total = len(rows)
             else:
-                within = select(literal(1)).select_from(call_index).where(*conditions)
-                counted = within.limit(MOST_COUNTED + 1).subquery()
-                total = connection.scalar(select(func.count()).select_from(counted)) or 0
+                total = self._count(connection, conditions, found)
             return CallPage(
                 rows=_lines(connection, rows, terms),
                 next_cursor=cursor_at(rows[-1], back=False) if rows and has_next else None,
@@ -694,47 +699,21 @@ class Browsing:
 
     # --- parts of queries ------------------------------------------------------------------------
 
-    def _conditions(
-        self, chosen: CallFilter, scope: Scope | None, terms: Sequence[Term]
-    ) -> list[ColumnElement[bool]]:
-        index = call_index.c
-        conditions = [_within(scope)]
-        if chosen.search.strip():
-            conditions.append(index.call_number.in_(self._found(terms)) if terms else false())
-        for column_, values in (
-            (index.agent_id, chosen.agents),
-            (index.queue, chosen.queues),
-            (index.call_type, chosen.call_types),
-            (index.urgency, chosen.urgencies),
-            (index.escalated, chosen.outcomes),
-            (index.direction, chosen.directions),
-        ):
-            if values:
-                conditions.append(_one_of(column_, values))
-        if chosen.teams:
-            conditions.append(_of_teams(chosen.teams))
-        ranges = [
-            (index[each.criterion.value], each.at_least, each.at_most) for each in chosen.scores
-        ]
-        ranges.append((index.total, chosen.total_at_least, chosen.total_at_most))
-        ranges.append((index.duration_s, chosen.duration_at_least_s, chosen.duration_at_most_s))
-        for column_, at_least, at_most in ranges:
-            if at_least is not None:
-                conditions.append(column_ >= at_least)
-            if at_most is not None:
-                conditions.append(column_ <= at_most)
-        if chosen.review:
-            conditions.append(or_(*(_review_condition(state) for state in sorted(chosen.review))))
-        if chosen.alert is not None:
-            conditions.append(_alert_condition(chosen.alert))
-        if chosen.since is not None or chosen.until is not None:
-            conditions.append(index.started_at.is_not(None))
-        # Where started_at is known, sorted_at is the same and has an index.
-        if chosen.since is not None:
-            conditions.append(index.sorted_at >= chosen.since)
-        if chosen.until is not None:
-            conditions.append(index.sorted_at < chosen.until)
-        return conditions
+    def _count(
+        self,
+        connection: Connection,
+        conditions: Sequence[ColumnElement[bool]],
+        found: Select[tuple[int]] | None,
+    ) -> int:
+        """How many calls there are, up to one more than is counted."""
+        counted: FromClause = call_index
+        if found is not None:
+            # Joined, the search ends with the last call that is counted.
+            numbers = found.subquery()
+            counted = call_index.join(numbers, call_index.c.call_number == numbers.c[0])
+        within = select(literal(1)).select_from(counted).where(*conditions)
+        limited = within.limit(MOST_COUNTED + 1).subquery()
+        return connection.scalar(select(func.count()).select_from(limited)) or 0
 
     def _found(self, terms: Sequence[Term]) -> Select[tuple[int]]:
         """The numbers of the calls in which all of ``terms`` are said."""
@@ -752,6 +731,44 @@ class Browsing:
             lexemes.op("@@")(literal(tsquery(terms)).cast(postgresql.TSQUERY)),
             *(spaced.like(pattern) for pattern in phrases),
         )
+
+
+def _conditions(chosen: CallFilter, scope: Scope | None) -> list[ColumnElement[bool]]:
+    """All that a list is chosen by but its search."""
+    index = call_index.c
+    conditions = [_within(scope)]
+    for column_, values in (
+        (index.agent_id, chosen.agents),
+        (index.queue, chosen.queues),
+        (index.call_type, chosen.call_types),
+        (index.urgency, chosen.urgencies),
+        (index.escalated, chosen.outcomes),
+        (index.direction, chosen.directions),
+    ):
+        if values:
+            conditions.append(_one_of(column_, values))
+    if chosen.teams:
+        conditions.append(_of_teams(chosen.teams))
+    ranges = [(index[each.criterion.value], each.at_least, each.at_most) for each in chosen.scores]
+    ranges.append((index.total, chosen.total_at_least, chosen.total_at_most))
+    ranges.append((index.duration_s, chosen.duration_at_least_s, chosen.duration_at_most_s))
+    for column_, at_least, at_most in ranges:
+        if at_least is not None:
+            conditions.append(column_ >= at_least)
+        if at_most is not None:
+            conditions.append(column_ <= at_most)
+    if chosen.review:
+        conditions.append(or_(*(_review_condition(state) for state in sorted(chosen.review))))
+    if chosen.alert is not None:
+        conditions.append(_alert_condition(chosen.alert))
+    if chosen.since is not None or chosen.until is not None:
+        conditions.append(index.started_at.is_not(None))
+    # Where started_at is known, sorted_at is the same and has an index.
+    if chosen.since is not None:
+        conditions.append(index.sorted_at >= chosen.since)
+    if chosen.until is not None:
+        conditions.append(index.sorted_at < chosen.until)
+    return conditions
 
 
 def _within(scope: Scope | None) -> ColumnElement[bool]:
