@@ -513,8 +513,8 @@ class DailyRetention:
                 errors = self._keeper.retain(now=datetime.now(UTC), via="none").errors
             except QAMonitorError as error:
                 errors = (error,)
-            for error in errors:
-                self._report(error)
+            for problem in errors:
+                self._report(problem)
             if self._stopped.wait(self._every.total_seconds()):
                 return
 
