@@ -304,8 +304,13 @@ class Sessions:
         )
         return secret
 
-    def find(self, secret: str, *, now: datetime) -> tuple[User, Session] | None:
-        """Whose session this is; ``None`` when it is over, or its user may no longer sign in."""
+    def find(
+        self, secret: str, *, now: datetime, is_use: bool = True
+    ) -> tuple[User, Session] | None:
+        """Whose session this is; ``None`` when it is over, or its user may no longer sign in.
+
+        Unless ``is_use`` it grows idle all the same.
+        """
         digest = _digest(secret)
         session = self._people.session(digest)
         if session is None:
@@ -317,7 +322,7 @@ class Sessions:
         if not user.is_active:
             return None
         # A page asks several times a second; a minute is near enough.
-        if now - session.seen_at > min(_TOUCH_EVERY, self._idle / 4):
+        if is_use and now - session.seen_at > min(_TOUCH_EVERY, self._idle / 4):
             self._people.touch_session(digest, now=now)
         return user, session
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from web_fixtures import PASSWORD, Site, assert_accessible
 from qa_monitor.alerts import Policy, raise_alerts
 from qa_monitor.calls import Severity
 from qa_monitor.store import Arrival, KnownFile, Route
+from qa_monitor.web import alerts
+from qa_monitor.web.viewing import Sittings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -40,6 +43,45 @@ def raise_one(
         record, raise_alerts(record, POLICY, now=when), now=when, channels=routes
     )
     return alert_of(site, call_id)
+
+
+# --- what a page that looks again leaves behind ---------------------------------------------------
+
+
+def listings(site: Site) -> int:
+    """How often the log says that somebody saw a list of alerts."""
+    return len(site.store.access_log.entries(action="alert.list", limit=1000))
+
+
+def test_looking_again_is_noted_once_and_another_list_by_itself(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerts, "_OPEN_LISTS", Sittings())
+    sam, script = site.client("sam"), {"HX-Request": "true"}
+    sam.get("/alerts")
+    for _ in range(3):
+        sam.get("/alerts?seen=0", headers=script)
+    assert listings(site) == 1
+    # What nobody has opened is seen for the first time, however it is asked for.
+    sam.get("/alerts?state=all&seen=0", headers=script)
+    assert listings(site) == 2
+    sam.get("/alerts?seen=0")
+    assert listings(site) == 3
+
+
+def test_looking_again_keeps_no_session_alive(site: Site) -> None:
+    sam = site.client("sam")
+    digest = hashlib.sha256(sam.cookies["qa_session"].encode()).hexdigest()
+    long_ago = datetime.now(UTC) - timedelta(minutes=29)
+    site.store.people.touch_session(digest, now=long_ago)
+    assert sam.get("/alerts?seen=0", headers={"HX-Request": "true"}).status_code == 200
+    session = site.store.people.session(digest)
+    assert session is not None
+    assert session.seen_at == long_ago
+    sam.get("/alerts")
+    session = site.store.people.session(digest)
+    assert session is not None
+    assert session.seen_at > long_ago
 
 
 # --- who sees what -------------------------------------------------------------------------------

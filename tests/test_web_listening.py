@@ -22,6 +22,7 @@ from qa_monitor.config import Config
 from qa_monitor.errors import NotAudioError, NotFoundError
 from qa_monitor.waveforms import waveform_of
 from qa_monitor.web import listening
+from qa_monitor.web.viewing import Sittings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -104,7 +105,7 @@ def test_a_call_whose_sound_is_not_kept_has_none(site: Site) -> None:
 def test_one_listening_is_one_entry_of_the_log_however_many_ranges(
     heard: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listening, "_LISTENS", listening._Listens())
+    monkeypatch.setattr(listening, "_LISTENS", Sittings())
     rita, cora = heard.client("rita"), heard.client("cora")
     for asked in ("bytes=0-", "bytes=1000-1999", "bytes=2000-"):
         rita.get(AUDIO, headers={"Range": asked})

@@ -26,13 +26,14 @@ from qa_monitor.store import (
     Scope,
 )
 from qa_monitor.web.administration import Instant
-from qa_monitor.web.viewing import Signed, Viewer, api_router, page_router
+from qa_monitor.web.viewing import Signed, Sittings, Viewer, api_router, page_router
 
 __all__ = ["api", "pages"]
 
 pages = page_router()
 api = api_router("alerts")
 
+_OPEN_LISTS = Sittings()
 _ROWS = 50
 _LAST_PAGE = 10_000
 _FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2200, 1, 1)
@@ -137,14 +138,15 @@ def alerts_page(
     What came after that is told.
     """
     scope = viewer.require(Permission.SEE_ALERTS)
-    if seen is not None:
-        # The page looks again by itself; that somebody has it open is in the log already.
-        viewer.note_nothing()
-    else:
-        viewer.note("alert.list")
+    viewer.note("alert.list")
     query = AlertQuery(
         state=state, severity=severity, team=team, since=since, until=until, page=page
     )
+    # The page looks again by itself; that somebody has this list open is in the log already.
+    if not _OPEN_LISTS.begins(
+        viewer.user.user_id, repr(query), is_start=not viewer.looks_again, now=viewer.now
+    ):
+        viewer.note_nothing()
     found = _found(viewer, scope, query)
     counts = viewer.store.alerting.counts(scope)
     context = {

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from qa_monitor.accounts import Permission
 from qa_monitor.errors import AccessDeniedError, NotFoundError, UsageError
 from qa_monitor.web.one_call import CallId
-from qa_monitor.web.viewing import Signed, Viewer, page_router
+from qa_monitor.web.viewing import Signed, Sittings, Viewer, page_router
 
 __all__ = ["REASON_SHORTEST", "pages"]
 
@@ -32,7 +32,6 @@ REASON_SHORTEST = 10
 """Characters of the reason for hearing an original."""
 _REASON_LONGEST = 500
 _TICKET_LASTS = timedelta(minutes=1)
-_LISTENING_LASTS = timedelta(hours=1)
 _FLAC = "audio/flac"
 _CHUNK = 256 * 1024
 
@@ -40,26 +39,8 @@ _CHUNK = 256 * 1024
 # --- the redacted recording ----------------------------------------------------------------------
 
 
-class _Listens:
-    """Who is listening to what, so that one listening is one entry of the log."""
-
-    def __init__(self) -> None:
-        self._began: dict[tuple[str, str], datetime] = {}
-        self._lock = threading.Lock()
-
-    def begins(self, user_id: str, call_id: str, *, is_start: bool, now: datetime) -> bool:
-        """Whether a request begins a listening: from the start, or out of the blue."""
-        with self._lock:
-            old = [key for key, at in self._began.items() if now - at > _LISTENING_LASTS]
-            for key in old:
-                del self._began[key]
-            if not is_start and (user_id, call_id) in self._began:
-                return False
-            self._began[user_id, call_id] = now
-            return True
-
-
-_LISTENS = _Listens()
+_LISTENS = Sittings()
+"""Who is listening to what."""
 
 
 @pages.get("/calls/{call_id}/audio", name="audio")

@@ -9,7 +9,8 @@ not exist, so that nobody learns which ids there are.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import threading
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from urllib.parse import quote, unquote
 
@@ -30,10 +31,19 @@ if TYPE_CHECKING:
     from qa_monitor.monitor import Monitor
     from qa_monitor.web.pages import Pages
 
-__all__ = ["FLASH_COOKIE", "Problem", "Signed", "Viewer", "api_router", "page_router"]
+__all__ = [
+    "FLASH_COOKIE",
+    "Problem",
+    "Signed",
+    "Sittings",
+    "Viewer",
+    "api_router",
+    "page_router",
+]
 
 FLASH_COOKIE = "qa_said"
 _SAFE = {"GET", "HEAD", "OPTIONS"}
+_SITTING = timedelta(hours=1)
 
 
 class Problem(BaseModel):
@@ -126,6 +136,11 @@ class Viewer:
     # --- answers ---------------------------------------------------------------------------------
 
     @property
+    def looks_again(self) -> bool:
+        """Whether the page asks by itself what is new in what it shows (``seen`` in its query)."""
+        return _looks_again(self.request)
+
+    @property
     def is_htmx(self) -> bool:
         """Whether a part of a page is asked for, by its script; not when it goes back a page."""
         headers = self.request.headers
@@ -167,6 +182,30 @@ class Viewer:
         return response
 
 
+def _looks_again(request: Request) -> bool:
+    is_script = request.headers.get("hx-request") == "true"
+    return request.method == "GET" and is_script and "seen" in request.query_params
+
+
+class Sittings:
+    """Who has what in front of them, so that one sitting of an hour at most is one entry."""
+
+    def __init__(self) -> None:
+        self._began: dict[tuple[str, str], datetime] = {}
+        self._lock = threading.Lock()
+
+    def begins(self, user_id: str, what: str, *, is_start: bool, now: datetime) -> bool:
+        """Whether a request begins a sitting: from the start, or out of the blue."""
+        with self._lock:
+            old = [key for key, at in self._began.items() if now - at > _SITTING]
+            for key in old:
+                del self._began[key]
+            if not is_start and (user_id, what) in self._began:
+                return False
+            self._began[user_id, what] = now
+            return True
+
+
 class _Bearer(HTTPBearer):
     """The token of the Authorization header, or nothing; errors are ours to word."""
 
@@ -179,7 +218,11 @@ async def _sign_in_page(request: Request) -> None:
     sessions: Sessions = request.app.state.sessions
     secret = request.cookies.get(request.app.state.cookie)
     now = datetime.now(UTC)
-    found = await run_sync(lambda: sessions.find(secret, now=now)) if secret else None
+    # A page that looks again by itself is no sign that somebody sits there.
+    is_use = not _looks_again(request)
+    found = (
+        await run_sync(lambda: sessions.find(secret, now=now, is_use=is_use)) if secret else None
+    )
     if found is None:
         raise SignInError("sign in first.")
     user, session = found
