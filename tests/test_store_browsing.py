@@ -6,6 +6,8 @@ that do not speak of SQLite are tried there too; its tables are dropped.
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import random
 import sqlite3
@@ -628,6 +630,13 @@ def test_calls_that_come_and_go_between_two_pages_move_no_other(store: Store, so
 def test_what_is_no_cursor_is_refused(many: Store, cursor: str) -> None:
     with pytest.raises(UsageError):
         many.browsing.page(cursor=cursor)
+
+
+@pytest.mark.parametrize("when", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+def test_a_cursor_of_an_instant_that_cannot_be_is_refused(many: Store, when: str) -> None:
+    cursor = base64.urlsafe_b64encode(json.dumps(["newest", 0, when, 1]).encode()).decode()
+    with pytest.raises(UsageError, match="not of this list"):
+        many.browsing.page(cursor=cursor.rstrip("="))
 
 
 def test_a_cursor_of_another_order_is_refused(many: Store) -> None:
