@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from invented_records import NOW, make_record
-from web_fixtures import Site, assert_accessible
+from web_fixtures import PASSWORD, Site, assert_accessible
 
+from qa_monitor.accounts import add_user, make_token
 from qa_monitor.calls import Criterion
-from qa_monitor.store import Dispute
+from qa_monitor.store import Dispute, User, UserRole
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -168,6 +169,28 @@ def test_a_note_is_kept_shared_or_not(site: Site) -> None:
     client.post("/agents/agent-01/notes", data={"text": "Well done.", "is_shared": "true"})
     page = client.get("/agents/agent-01").text
     assert page.index("Well done.") < page.index("Look at the opening.")
+
+
+def test_a_coach_who_is_an_agent_reads_no_note_that_others_keep_on_them(site: Site) -> None:
+    uma = User(
+        user_id="uma",
+        name="Uma",
+        roles=frozenset({UserRole.AGENT, UserRole.COACH}),
+        agent_id="agent-01",
+        teams=frozenset({"north"}),
+    )
+    people, coaching = site.store.people, site.store.coaching
+    add_user(people, uma, password=PASSWORD, now=NOW)
+    site.tokens["uma"], _ = make_token(people, uma, name="tests", now=NOW, expires_at=None)
+    coaching.add_note("agent-01", "Between coaches", by="cora", now=NOW, is_shared=False)
+    coaching.add_note("agent-01", "For Uma", by="cora", now=NOW, is_shared=True)
+    for client, path in (
+        (site.client("uma"), "/agents/agent-01"),
+        (site.api("uma"), "/api/v1/agents/agent-01/notes"),
+    ):
+        text = client.get(path).text
+        assert "For Uma" in text
+        assert "Between coaches" not in text
 
 
 def test_a_note_on_a_call_of_somebody_else_is_refused(site: Site) -> None:

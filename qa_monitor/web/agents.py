@@ -239,7 +239,7 @@ def agent_page(
         report=report,
         body=body,
         choices=goal_choices(report),
-        notes=coaching.notes(agent_id),
+        notes=_notes(viewer, agent_id),
         goals=coaching.goals(agent_id),
         goal_measure=goal_measure,
         seen=coaching.acknowledged(agent_id, "goal"),
@@ -247,6 +247,12 @@ def agent_page(
         names=names_of(viewer),
         may_coach=_may_coach(viewer, agent_id, agent.team),
     )
+
+
+def _notes(viewer: Viewer, agent_id: str) -> tuple[Note, ...]:
+    """The newest notes on the agent; on oneself those that are shared."""
+    is_own = agent_id == viewer.user.agent_id
+    return viewer.store.coaching.notes(agent_id, shared_only=is_own)
 
 
 def _may_coach(viewer: Viewer, agent_id: str, team: str | None) -> bool:
@@ -438,10 +444,10 @@ def read_agent_report(
 
 @api.get("/agents/{agent_id}/notes")
 def list_agent_notes(viewer: Signed, agent_id: AgentId) -> list[Note]:
-    """The newest hundred notes on an agent."""
+    """The newest hundred notes on an agent; on oneself those that are shared."""
     viewer.agent(agent_id, Permission.SEE_REPORTS)
     viewer.note("coaching.read")
-    return list(viewer.store.coaching.notes(agent_id))
+    return list(_notes(viewer, agent_id))
 
 
 @api.post("/agents/{agent_id}/notes", status_code=201)
