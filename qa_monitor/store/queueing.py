@@ -877,10 +877,14 @@ def _comes_after(last: Any, *, is_open: bool) -> ColumnElement[bool]:
 
 def _is_of(user_id: str) -> ColumnElement[bool]:
     """Assigned to the user, or taken by them and given to nobody else."""
-    return or_(
-        review_tasks.c.assigned_to == user_id,
-        and_(review_tasks.c.taken_by == user_id, review_tasks.c.assigned_to.is_(None)),
+    # By their ids, so that the few are looked up and not the whole queue gone through.
+    one = review_tasks.alias()
+    of_state = one.c.state == TaskState.OPEN.value
+    assigned = select(one.c.task_id).where(of_state, one.c.assigned_to == user_id)
+    taken = select(one.c.task_id).where(
+        of_state, one.c.taken_by == user_id, one.c.assigned_to.is_(None)
     )
+    return _ID.in_(assigned.union_all(taken))
 
 
 def _is_free(user_id: str, now: datetime) -> ColumnElement[bool]:
