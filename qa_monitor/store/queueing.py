@@ -511,7 +511,7 @@ class Queueing:
                 last = connection.execute(
                     select(review_tasks).where(review_tasks.c.task_id == after)
                 ).one_or_none()
-                if last is None:
+                if last is None or (last.closed_at is None and not is_open):
                     raise _no_task(after)
                 chosen.append(_comes_after(last, is_open=is_open))
             query = _tasks(scope).where(*chosen).order_by(*order).limit(limit)

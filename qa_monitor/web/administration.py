@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 
 from fastapi import Form, Path, Query
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
 from qa_monitor import __version__
@@ -34,6 +34,7 @@ from qa_monitor.models import list_models
 from qa_monitor.reports import csv_cell
 from qa_monitor.store import Access, Agent, Deletion, Hold, Holdings, User, UserRole
 from qa_monitor.store.tables import HEAD_REVISION
+from qa_monitor.web.values import Flag, Instant
 from qa_monitor.web.viewing import Signed, Viewer, api_router, page_router
 
 __all__ = ["api", "pages"]
@@ -45,21 +46,11 @@ _LOG_PAGE = 100
 _LOG_FIELDS = tuple("entry_id at user_id via action kind object_id outcome reason client".split())
 _OUTCOMES = ("allowed", "refused", "failed")
 _LONGEST_TOKEN_DAYS = 365
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
-
-
-def _within_reason(value: datetime) -> datetime:
-    """An instant that every database and zone can take; no call is outside."""
-    return min(max(value, _EARLIEST), _LATEST)
-
-
 UserId = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$")]
 CallId = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Before = Annotated[int | None, Query(ge=1, le=2**53, description="Where the page before ended.")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
-Instant = Annotated[AwareDatetime, AfterValidator(_within_reason)]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\S")]
 Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")]
 Team = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")]
@@ -665,7 +656,7 @@ class UserIn(_Value):
     email: Annotated[str, Field(max_length=254)] | None = None
     roles: Annotated[tuple[UserRole, ...], Field(min_length=1, max_length=5)]
     teams: Annotated[tuple[Team, ...], Field(max_length=100)] = ()
-    all_teams: bool = False
+    all_teams: Flag = False
     agent_id: AgentName | None = None
 
 
@@ -676,9 +667,9 @@ class UserChange(_Value):
     email: Annotated[str, Field(max_length=254)] | None = None
     roles: Annotated[tuple[UserRole, ...], Field(min_length=1, max_length=5)] | None = None
     teams: Annotated[tuple[Team, ...], Field(max_length=100)] | None = None
-    all_teams: bool | None = None
+    all_teams: Flag | None = None
     agent_id: AgentName | None = None
-    is_active: bool | None = None
+    is_active: Flag | None = None
 
 
 class NewPassword(_Value):

@@ -29,6 +29,7 @@ from qa_monitor.reports.team import MOST_DAYS, Period
 from qa_monitor.reports.values import CRITERIA
 from qa_monitor.store import CoachedAgent, Goal, GoalKind, GoalState, Note
 from qa_monitor.store.coaching import LONGEST_TEXT
+from qa_monitor.web.values import Flag
 from qa_monitor.web.viewing import Signed, Viewer, api_router, page_router
 
 if TYPE_CHECKING:
@@ -391,9 +392,9 @@ class NewNote:
     """A note to be kept; ``at_s`` is a second of call ``call_id``."""
 
     text: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
-    is_shared: bool = False
+    is_shared: Flag = False
     call_id: Annotated[str, Field(max_length=128)] | None = None
-    at_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
+    at_s: Annotated[float, Field(strict=True, ge=0, le=86_400)] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -403,8 +404,8 @@ class NewGoal:
     kind: GoalKind
     code: Annotated[str, Field(min_length=1, max_length=100)]
     wording: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
-    target: Annotated[float, Field(ge=0, le=GOAL_RANGE["s"][1])]
-    is_at_least: bool | None = None
+    target: Annotated[float, Field(strict=True, ge=0, le=GOAL_RANGE["s"][1])]
+    is_at_least: Flag | None = None
     due_on: date | None = None
 
 

@@ -25,7 +25,7 @@ from qa_monitor.store import (
     ListedAlert,
     Scope,
 )
-from qa_monitor.web.administration import Instant
+from qa_monitor.web.values import Instant
 from qa_monitor.web.viewing import Signed, Sittings, Viewer, api_router, page_router
 
 __all__ = ["api", "pages"]

@@ -38,6 +38,7 @@ from qa_monitor.store import (
     Snippet,
     Sort,
 )
+from qa_monitor.web.values import Day
 from qa_monitor.web.viewing import Signed, Viewer, api_router, page_router
 
 __all__ = ["CallQuery", "api", "pages"]
@@ -99,8 +100,8 @@ class CallQuery(BaseModel):
         description='Words of the redacted text: all must be said. "Quoted" words stand together, '
         "`pre*` is a beginning, PERSON (in capitals) a kind of redaction.",
     )
-    since: date | None = Field(default=None, description="The first day.")
-    until: date | None = Field(default=None, description="The last day.")
+    since: Day | None = Field(default=None, description="The first day.")
+    until: Day | None = Field(default=None, description="The last day.")
     agent: list[_Text] = Field(
         default=[], max_length=100, description=f"Agent ids; `{NONE}`: of no known agent."
     )

@@ -16,6 +16,7 @@ from qa_monitor.store.coaching import LONGEST_TEXT
 from qa_monitor.store.reviews import scale_of
 from qa_monitor.web.agents import ItemId, names_of
 from qa_monitor.web.one_call import is_read_blind
+from qa_monitor.web.values import WHOLE
 from qa_monitor.web.viewing import Signed, Viewer, api_router, page_router
 
 __all__ = ["api", "pages"]
@@ -132,7 +133,7 @@ class Decision:
     Points are whole: 1 to 5, urgency 0 to 3.
     """
 
-    points: Annotated[int, Field(ge=0, le=5)] | None = None
+    points: Annotated[int, Field(strict=True, ge=0, le=5), WHOLE] | None = None
     reason: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
 
 

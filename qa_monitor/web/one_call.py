@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 from fastapi import Body, Form, Path, Query
 from fastapi.responses import Response
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from qa_monitor.accounts import Permission, scope_of
 from qa_monitor.calls import (
@@ -46,6 +46,7 @@ from qa_monitor.web.call_json import (
     ReviewOut,
     call_out,
 )
+from qa_monitor.web.values import WHOLE, Instant
 from qa_monitor.web.viewing import Problem, Signed, Viewer, api_router, page_router
 
 __all__ = ["CallId", "api", "is_read_blind", "pages"]
@@ -598,14 +599,7 @@ def get_call_history(viewer: Signed, call_id: CallId) -> HistoryOut:
 
 # --- the API: what goes in -----------------------------------------------------------------------
 
-
-def _whole(value: object) -> object:
-    """``5.0`` as the 5 that it is in JSON."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-_WHOLE = BeforeValidator(_whole)
-_StrictInt = Annotated[int, Field(strict=True, ge=1, le=_LARGEST_ID), _WHOLE]
+_StrictInt = Annotated[int, Field(strict=True, ge=1, le=_LARGEST_ID), WHOLE]
 _StrictSeconds = Annotated[float, Field(strict=True, ge=0, le=_LONGEST_CALL_S)]
 
 
@@ -623,7 +617,7 @@ class JudgementIn(_In):
 
     subject: str = Field(pattern=_SUBJECT, examples=["empathy", "checklist:greeting"])
     agrees: Annotated[bool, Field(strict=True)] = False
-    points: Annotated[int, Field(strict=True, ge=0, le=5), _WHOLE] | None = None
+    points: Annotated[int, Field(strict=True, ge=0, le=5), WHOLE] | None = None
     answer: str | None = Field(None, max_length=40)
     reason: str | None = Field(None, max_length=REASON_LONGEST)
     run_id: _StrictInt | None = None
@@ -636,14 +630,14 @@ class CommentIn(_In):
     text: str = Field(min_length=1, max_length=COMMENT_LONGEST)
     start_s: _StrictSeconds | None = None
     end_s: _StrictSeconds | None = None
-    turn_index: Annotated[int, Field(strict=True, ge=0, le=100_000), _WHOLE] | None = None
+    turn_index: Annotated[int, Field(strict=True, ge=0, le=100_000), WHOLE] | None = None
     is_for_agent: Annotated[bool, Field(strict=True)] = False
 
 
 class ReviewIn(_In):
     """That the review is done; how long it took, if known."""
 
-    started_at: AwareDatetime | None = None
+    started_at: Instant | None = None
     seconds: Annotated[float, Field(strict=True, ge=0, le=86_400)] | None = None
 
 
