@@ -67,7 +67,10 @@ def do_people_s_work(
     seed: int,
     dispute_within: timedelta,
 ) -> None:
-    """Reviews, double readings, comments, notes, goals, and disputes of the first two agents."""
+    """Reviews, double readings, comments, notes, goals, and disputes of the second agent.
+
+    The first agent's page is left as it came.
+    """
     rng = random.Random(f"people {seed}")
     settled = [one for one in made if now - one.scored_at > _LEFT_ALONE]
     wanting = [one for one in settled if one.record.scorecard.needs_review]
@@ -84,7 +87,7 @@ def do_people_s_work(
     for one in rng.sample(settled, min(15, len(settled))):
         _comment(store, one, rng)
     _coach(store, agents, now, rng)
-    for agent in agents[:2]:
+    for agent in agents[1:2]:
         _dispute(store, agent, settled, rng, dispute_within)
 
 
