@@ -193,6 +193,16 @@ def test_what_is_handed_out_is_read_by_evaluation(judged: Site, tmp_path: Path) 
     assert {call.turns[0].text for call in calls} == {"she said <PERSON_1> is unwell"}
 
 
+def test_whoever_reads_a_call_blind_takes_no_labels_of_it(judged: Site) -> None:
+    task = judged.api("boss").post("/api/v1/queue/next").json()["task"]
+    assert task["is_blind"]
+    for user_id, is_told in (("rita", True), ("boss", False)):
+        file = judged.client(user_id).get("/agreement/labelled-calls").text
+        told = judged.api(user_id).get("/api/v1/labelled-calls?limit=500").text
+        assert (f'"{task["call_id"]}"' in file) is is_told
+        assert (f'"{task["call_id"]}"' in told) is is_told
+
+
 def test_programs_take_labelled_calls_part_by_part(judged: Site) -> None:
     api = judged.api("rita")
     found: list[str] = []

@@ -85,10 +85,12 @@ def export_labelled(
     purpose: LabelledFormat = LabelledFormat.EVALUATION,
     after: str | None = None,
     limit: int | None = None,
+    blind_for: str | None = None,
 ) -> LabelledExport:
     """The reviewed calls within ``scope`` as labelled calls, of the readings of ``basis``.
 
-    All, or ``limit`` reviewed calls whose ids come after ``after``.
+    All, or ``limit`` reviewed calls whose ids come after ``after``, but for those that the user
+    ``blind_for`` is to review blind.
 
     A label is what reviewers said last in a review they finished. Of two within one point the later
     stands; of two further apart, or with other classes, neither: the call is left out and counted,
@@ -99,7 +101,7 @@ def export_labelled(
     """
     lines: list[str] = []
     incomplete = disagreeing = 0
-    words_of = store.ratings.latest_words(scope, after=after, limit=limit)
+    words_of = store.ratings.latest_words(scope, after=after, limit=limit, blind_for=blind_for)
     for call_id, words in words_of.items():
         chosen = [word for word in words if _is_of(word, basis)]
         if not chosen:

@@ -67,7 +67,7 @@ from qa_monitor.store.tables import (
     scorecards,
     scores,
 )
-from qa_monitor.store.tasks import IS_OPEN, review_tasks
+from qa_monitor.store.tasks import blind_calls
 from qa_monitor.store.values import AlertState
 from qa_monitor.store.words import (
     Snippet,
@@ -562,7 +562,7 @@ class Browsing:
             if chosen.search.strip() and found is None:
                 conditions.append(false())
             if blind_for is not None:
-                conditions.append(_is_not_blind(blind_for))
+                conditions.append(call_index.c.call_id.not_in(blind_calls(blind_for)))
             further = [place.condition()] if place else []
             if found is not None:
                 further.append(call_index.c.call_number.in_(found))
@@ -773,15 +773,6 @@ def _conditions(chosen: CallFilter, scope: Scope | None) -> list[ColumnElement[b
 
 def _within(scope: Scope | None) -> ColumnElement[bool]:
     return true() if scope is None else scope.condition(call_index.c.agent_id)
-
-
-def _is_not_blind(user_id: str) -> ColumnElement[bool]:
-    is_theirs = or_(
-        review_tasks.c.assigned_to == user_id,
-        and_(review_tasks.c.taken_by == user_id, review_tasks.c.assigned_to.is_(None)),
-    )
-    blind = select(review_tasks.c.call_id).where(IS_OPEN, review_tasks.c.is_blind, is_theirs)
-    return call_index.c.call_id.not_in(blind)
 
 
 def _one_of(column_: ColumnElement[Any], values: frozenset[Any]) -> ColumnElement[bool]:

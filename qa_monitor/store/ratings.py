@@ -20,7 +20,7 @@ from qa_monitor.store.people import Scope
 from qa_monitor.store.queueing import CallValue
 from qa_monitor.store.reviews import CALL_TYPE, OUTCOME, JudgementKind, judgements, reviews
 from qa_monitor.store.tables import calls, runs, scorecards, scores
-from qa_monitor.store.tasks import TaskPurpose, review_tasks
+from qa_monitor.store.tasks import TaskPurpose, blind_calls, review_tasks
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
@@ -124,12 +124,18 @@ class Ratings:
         return self._database.read(work)
 
     def latest_words(
-        self, scope: Scope, *, after: str | None = None, limit: int | None = None
+        self,
+        scope: Scope,
+        *,
+        after: str | None = None,
+        limit: int | None = None,
+        blind_for: str | None = None,
     ) -> Mapping[str, Sequence[LatestWord]]:
         """Each call within ``scope`` that was reviewed, with everybody's latest finished words.
 
         In the order of the call ids; all, or ``limit`` calls ``after`` one. Of each person and head
-        the last word counts, of whichever run; words of reviews that are not finished do not.
+        the last word counts, of whichever run; words of reviews that are not finished do not. Left
+        out are the calls that the user ``blind_for`` is to review blind.
         """
         reviewed = (
             select(reviews.c.call_id)
@@ -139,6 +145,8 @@ class Ratings:
             .order_by(reviews.c.call_id)
             .limit(limit)
         )
+        if blind_for is not None:
+            reviewed = reviewed.where(reviews.c.call_id.not_in(blind_calls(blind_for)))
         if after is not None:
             reviewed = reviewed.where(reviews.c.call_id > after)
         query = (

@@ -22,7 +22,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
     insert,
+    or_,
     select,
     update,
 )
@@ -30,7 +32,7 @@ from sqlalchemy import (
 from qa_monitor.store.tables import UtcDateTime, metadata
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Select
 
 __all__ = [
     "IS_OPEN",
@@ -137,6 +139,15 @@ queue_marks = Table(
 
 IS_OPEN = review_tasks.c.state == TaskState.OPEN.value
 """The tasks that are still to be done."""
+
+
+def blind_calls(user_id: str) -> Select[tuple[str]]:
+    """The ids of the calls that the user is to review without seeing what is said of them."""
+    is_theirs = or_(
+        review_tasks.c.assigned_to == user_id,
+        and_(review_tasks.c.taken_by == user_id, review_tasks.c.assigned_to.is_(None)),
+    )
+    return select(review_tasks.c.call_id).where(IS_OPEN, review_tasks.c.is_blind, is_theirs)
 
 
 def note_change(connection: Connection, call_id: str) -> None:

@@ -186,7 +186,9 @@ def labelled_file(
     """All labelled calls as a file that `qa-monitor evaluate`, or training, reads."""
     scope = viewer.require(Permission.EXPORT_LABELS)
     viewer.note("agreement.export", kind="labelled_calls", object_id=basis.value)
-    export = export_labelled(viewer.store, scope, basis=basis, purpose=purpose)
+    export = export_labelled(
+        viewer.store, scope, basis=basis, purpose=purpose, blind_for=viewer.user.user_id
+    )
     name = f"labelled-calls-{basis}-{purpose}.jsonl"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', **_left_out(export)}
     return JsonLines(export.text(), headers=headers)
@@ -252,6 +254,12 @@ def labelled_api(
     scope = viewer.require(Permission.EXPORT_LABELS)
     viewer.note("agreement.export", kind="labelled_calls", object_id=basis.value)
     export = export_labelled(
-        viewer.store, scope, basis=basis, purpose=purpose, after=after, limit=limit
+        viewer.store,
+        scope,
+        basis=basis,
+        purpose=purpose,
+        after=after,
+        limit=limit,
+        blind_for=viewer.user.user_id,
     )
     return JsonLines(export.text(), headers=_left_out(export))
