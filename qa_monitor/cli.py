@@ -42,6 +42,7 @@ from qa_monitor.commands.common import (
 )
 from qa_monitor.commands.demo import demo_data
 from qa_monitor.commands.keeping import delete, hold_app, retention
+from qa_monitor.commands.reviewing import labelled_calls
 from qa_monitor.commands.serving import serve
 from qa_monitor.commands.watching import watch
 from qa_monitor.errors import (
@@ -1515,6 +1516,9 @@ app.command(epilog="Example: qa-monitor delete calls-10423 --reason 'asked for b
     delete
 )
 app.command(epilog="Example: qa-monitor retention --dry-run")(retention)
+app.command("labelled-calls", epilog="Example: qa-monitor labelled-calls reviewed.jsonl")(
+    labelled_calls
+)
 app.command("demo-data", epilog="Example: qa-monitor demo-data --users")(demo_data)
 
 

@@ -112,6 +112,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "monitor",
         "pipeline",
         "retention",
+        "reviewing",
         "store",
         "watching",
         "web",
