@@ -18,7 +18,7 @@ import pytest
 from conftest import REPOSITORY
 from invented_records import make_record
 
-from qa_monitor.accounts import sign_in
+from qa_monitor.accounts import add_user, sign_in
 from qa_monitor.audio import decode, silenced
 from qa_monitor.calls import (
     CallRecord,
@@ -44,6 +44,7 @@ from qa_monitor.store import (
     JudgementKind,
     ReviewKind,
     Scope,
+    User,
     UserRole,
 )
 from qa_monitor.training.demo_calls import demo_calls
@@ -362,6 +363,17 @@ def test_people_have_reviewed_coached_and_disputed_and_left_the_newest_calls(
     assert DisputeState.OPEN in states
     assert len(states) > 1
     assert sum(store.queueing.counts(Scope(all_calls=True)).values()) > 10
+
+
+def test_a_person_with_the_name_of_an_invented_user_keeps_the_password(tmp_path: Path) -> None:
+    ada = User(user_id="ada", name="Ada Real", roles=frozenset({UserRole.ADMIN}))
+    with monitor_in(tmp_path / "data") as monitor:
+        people = monitor.store.people
+        add_user(people, ada, password="quiet-harbour-41", now=NOW)
+        with pytest.raises(UsageError, match="user ada who is not invented"):
+            write_demo_data(monitor, now=NOW, calls=3, recordings=0, with_users=True)
+        assert sign_in(people, "ada", "quiet-harbour-41", now=NOW) == people.user("ada")
+        assert not monitor.store.sources()
 
 
 def test_without_users_nobody_has_done_anything(tmp_path: Path) -> None:

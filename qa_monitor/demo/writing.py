@@ -72,12 +72,15 @@ def write_demo_data(
     The same seed and day give the same calls. The newest ``recordings`` of them get a sound, which
     is a hum. ``with_users`` adds a user of each role, signing in with ``password``, or each with a
     random one, and what they did with the calls: reviews, comments, goals, disputes. Raises
-    ``UsageError`` where the folder holds calls that are not invented, and where it holds invented
-    ones already, unless ``replace``: then these go first.
+    ``UsageError`` where the folder holds calls that are not invented, or a user who is not and has
+    the name of one who would be, and where it holds invented calls already, unless ``replace``:
+    then these go first.
     """
+    listed = make_agents(agents)
+    users = _users(listed) if with_users else ()
+    _refuse_namesakes(monitor.store, users)
     _make_room(monitor, replace=replace, now=now)
     zone = ZoneInfo(monitor.config.intake.timezone)
-    listed = make_agents(agents)
     monitor.store.people.set_agents(listed)
     made = make_records(
         calls=calls,
@@ -94,7 +97,6 @@ def write_demo_data(
         monitor.store.save_failure(failed, now=now - timedelta(days=days * number / len(failures)))
     _handle_alerts(monitor.store, now, seed)
     written = _write_recordings(monitor, min(recordings, calls))
-    users = _users(listed) if with_users else ()
     passwords = _add_users(monitor.store, users, password, now)
     if with_users:
         do_people_s_work(
@@ -115,6 +117,18 @@ def write_demo_data(
         users=users,
         passwords=passwords,
     )
+
+
+def _refuse_namesakes(store: Store, users: Sequence[User]) -> None:
+    """Raises ``UsageError`` where a person would be given an invented user's password."""
+    known = {user.user_id: user for user in store.people.users()} if users else {}
+    for user in users:
+        there = known.get(user.user_id, user)
+        if (there.name, there.roles, there.issuer) != (user.name, user.roles, user.issuer):
+            raise UsageError(
+                f"there is a user {user.user_id} who is not invented. Set data.folder to one of "
+                "its own for demo data."
+            )
 
 
 def _make_room(monitor: Monitor, *, replace: bool, now: datetime) -> None:
