@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 
 from qa_monitor.calls import Criterion, Role
 from qa_monitor.demo.records import MadeCall
-from qa_monitor.store import Agent, GoalKind, ReviewKind, Store
+from qa_monitor.reviewing import Reason
+from qa_monitor.store import Agent, GoalKind, ReviewKind, Scope, Store
+from qa_monitor.store.reviews import CALL_TYPE, OUTCOME
 
 __all__ = ["do_people_s_work"]
 
@@ -69,10 +71,19 @@ def do_people_s_work(
 ) -> None:
     """Reviews, double readings, comments, notes, goals, and disputes of the second agent.
 
-    The first agent's page is left as it came.
+    What the queue has drawn by chance is read blind. The first agent's page is left as it came.
     """
     rng = random.Random(f"people {seed}")
-    settled = [one for one in made if now - one.scored_at > _LEFT_ALONE]
+    tasks = store.queueing.tasks(Scope(all_calls=True), reason=Reason.RANDOM, limit=_REVIEWED)
+    drawn = {task.call_id for task in tasks}
+    settled = []
+    for one in made:
+        if now - one.scored_at <= _LEFT_ALONE:
+            continue
+        if one.record.call_id in drawn:
+            _read_blind(store, one, rng.choice(_REVIEWERS), rng)
+        else:
+            settled.append(one)
     wanting = [one for one in settled if one.record.scorecard.needs_review]
     chosen = wanting[-_REVIEWED // 2 :]
     rest = [one for one in settled if one not in chosen]
@@ -138,6 +149,18 @@ def _read_blind(store: Store, made: MadeCall, reviewer: str, rng: random.Random)
             now=at,
             is_blind=True,
         )
+    answers = {CALL_TYPE: made.written.call_type, OUTCOME: made.written.escalated}
+    for subject, answer in answers.items():
+        if answer is not None:
+            store.reviews.correct(
+                record.call_id,
+                subject,
+                user_id=reviewer,
+                answer=answer,
+                reason=None,
+                now=at,
+                is_blind=True,
+            )
     store.reviews.finish(
         record.call_id, user_id=reviewer, now=at, started_at=began, kind=ReviewKind.BLIND
     )

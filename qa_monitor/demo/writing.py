@@ -98,6 +98,7 @@ def write_demo_data(
     _handle_alerts(monitor.store, now, seed)
     written = _write_recordings(monitor, min(recordings, calls))
     passwords = _add_users(monitor.store, users, password, now)
+    refresh_queue(monitor.store, monitor.queue_policy, now=now, most=_NEWEST)
     if with_users:
         do_people_s_work(
             monitor.store,
@@ -107,7 +108,7 @@ def write_demo_data(
             seed=seed,
             dispute_within=timedelta(days=monitor.config.coaching.dispute_days),
         )
-    refresh_queue(monitor.store, monitor.queue_policy, now=now, most=_NEWEST)
+        refresh_queue(monitor.store, monitor.queue_policy, now=now, most=_NEWEST)
     return DemoData(
         calls=calls,
         failed=len(failures),
