@@ -670,3 +670,26 @@ def test_behind_tls_the_cookie_is_of_this_host_alone_and_never_sent_in_the_clear
     assert {"secure", "httponly", "path=/", "samesite=lax"} <= parts
     assert not any(part.startswith("domain") for part in parts)
     assert "max-age" in answer.headers["Strict-Transport-Security"]
+
+
+def test_behind_tls_no_cookie_is_set_or_taken_back_but_over_tls(
+    tmp_path: Path,
+    _filled_database: tuple[Path, dict[str, str]],  # noqa: PT019 - its value is used
+) -> None:
+    shutil.copy(_filled_database[0], tmp_path / "qa-monitor.sqlite")
+    config = {"data": {"folder": tmp_path}, "web": {"behind_proxy": True}}
+    with serving(Config.model_validate(config)) as site:
+        sessions = Sessions(
+            site.store.people, idle=timedelta(minutes=5), absolute=timedelta(hours=1)
+        )
+        now = datetime.now(UTC)
+        secret = sessions.begin(site.store.people.user("rita"), now=now)
+        found = sessions.find(secret, now=now)
+        assert found is not None
+        client = site.client()
+        client.headers["X-CSRF-Token"] = found[1].csrf_token
+        client.headers["Cookie"] = f"__Host-qa_session={secret}"
+        for path, name in (("/saved-views", "qa_said="), ("/sign-out", "__Host-qa_session=")):
+            cookie = client.post(path, data={"name": "Mine"}).headers["set-cookie"]
+            assert cookie.startswith(name)
+            assert "secure" in {part.strip().lower() for part in cookie.split(";")}

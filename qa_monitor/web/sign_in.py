@@ -85,7 +85,8 @@ def sign_out(viewer: Signed) -> Response:
     sessions: Sessions = state.sessions
     sessions.end(viewer.request.cookies[state.cookie])
     response = viewer.back_to("sign_in")
-    response.delete_cookie(state.cookie, path="/")
+    # Browsers heed nothing less for a cookie of that name.
+    response.delete_cookie(state.cookie, path="/", secure=state.has_tls)
     return response
 
 

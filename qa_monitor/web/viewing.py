@@ -177,7 +177,12 @@ class Viewer:
         response = RedirectResponse(self._pages.url(name, **parameters), status_code=303)
         if self._flash:
             response.set_cookie(
-                FLASH_COOKIE, quote(self._flash), max_age=60, httponly=True, samesite="lax"
+                FLASH_COOKIE,
+                quote(self._flash),
+                max_age=60,
+                httponly=True,
+                samesite="lax",
+                secure=self.request.app.state.has_tls,
             )
         return response
 
