@@ -77,7 +77,7 @@ def test_the_page_tells_facts_transcript_and_scores_with_their_evidence(heard: S
     answer = heard.client("rita").get(PAGE)
     assert answer.status_code == 200
     told = words_of(answer.text)
-    assert "agent-01" in told
+    assert "Agnes" in told
     assert "2.0 of 5" in told
     assert "Neither fear was answered." in told
     assert "crushing chest pain" in told

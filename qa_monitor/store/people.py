@@ -519,6 +519,11 @@ class People:
         )
         return tuple(a for a in found if scope is None or scope.covers(a.agent_id, a.team))
 
+    def agent_name(self, agent_id: str | None) -> str | None:
+        """The name of an agent, if it is known."""
+        query = select(agents.c.name).where(agents.c.agent_id == agent_id)
+        return self._database.read(lambda c: c.scalar(query))
+
     def team_of(self, agent_id: str | None) -> str | None:
         """The team of an agent, if it is known."""
         query = select(agents.c.team).where(agents.c.agent_id == agent_id)

@@ -172,6 +172,7 @@ def _context(viewer: Viewer, asked: _Asked, *, turn: int | None = None) -> dict[
         and settings.audio.keep_original
         and viewer.monitor.kept_original(record.call_id).is_file(),
         "names": {user.user_id: user.name for user in viewer.store.people.users()},
+        "agent_name": viewer.store.people.agent_name(asked.record.recording.agent_id),
         "comments": comments,
         "opened_at": viewer.now,
         "task": viewer.store.queueing.task_of(by, record.call_id) if asked.may_review else None,
