@@ -290,6 +290,8 @@ call_index = Table(
     Index(None, "sorted_at", "call_number"),
     Index(None, "agent_id", "sorted_at"),
     Index(None, "agent_id", "queue", "call_type"),
+    Index(None, "queue"),
+    Index(None, "call_type"),
     sqlite_autoincrement=True,
 )
 
@@ -603,24 +605,22 @@ class Browsing:
 
     def facets(self, scope: Scope | None = None) -> Facets:
         """What the calls of a scope can be filtered by."""
-        index = call_index.c
-        query = select(index.agent_id, index.queue, index.call_type).where(_within(scope))
 
         def work(connection: Connection) -> Facets:
-            rows = connection.execute(query.distinct()).all()
+            agent_ids, queues, call_types = _facet_values(connection, scope)
             listed = {
                 row.agent_id: Agent(agent_id=row.agent_id, name=row.name, team=row.team)
                 for row in connection.execute(select(agents))
             }
             there = tuple(
                 listed.get(agent_id) or Agent(agent_id=agent_id, name=None, team=None)
-                for agent_id in sorted({row.agent_id for row in rows} - {None})
+                for agent_id in agent_ids
             )
             return Facets(
                 agents=there,
                 teams=tuple(sorted({agent.team for agent in there if agent.team is not None})),
-                queues=tuple(sorted({row.queue for row in rows} - {None})),
-                call_types=tuple(map(CallType, sorted({row.call_type for row in rows} - {None}))),
+                queues=tuple(queues),
+                call_types=tuple(map(CallType, call_types)),
             )
 
         return self._database.read(work)
@@ -773,6 +773,23 @@ def _conditions(chosen: CallFilter, scope: Scope | None) -> list[ColumnElement[b
 
 def _within(scope: Scope | None) -> ColumnElement[bool]:
     return true() if scope is None else scope.condition(call_index.c.agent_id)
+
+
+def _facet_values(connection: Connection, scope: Scope | None) -> tuple[list[str], ...]:
+    """The agents, queues and call types of the calls in a scope, each in order."""
+    columns = (call_index.c.agent_id, call_index.c.queue, call_index.c.call_type)
+    if scope is None or (scope.all_calls and scope.besides is None):
+        return tuple(sorted(connection.scalars(_each(column_))) for column_ in columns)
+    rows = connection.execute(select(*columns).where(_within(scope)).distinct()).all()
+    return tuple(sorted({row[place] for row in rows} - {None}) for place in range(len(columns)))
+
+
+def _each(column_: ColumnElement[Any]) -> Select[tuple[str]]:
+    """The values of an indexed column, found by steps from one to the next and not row by row."""
+    found = select(func.min(column_).label("value")).cte("found", recursive=True)
+    following = select(func.min(column_)).where(column_ > found.c.value).scalar_subquery()
+    found = found.union_all(select(following).where(found.c.value.is_not(None)))
+    return select(found.c.value).where(found.c.value.is_not(None))
 
 
 def _one_of(column_: ColumnElement[Any], values: frozenset[Any]) -> ColumnElement[bool]:

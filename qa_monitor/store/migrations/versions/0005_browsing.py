@@ -149,6 +149,8 @@ def upgrade() -> None:
     op.create_index(
         "ix_call_index_agent_id_queue_call_type", "call_index", ["agent_id", "queue", "call_type"]
     )
+    op.create_index("ix_call_index_queue", "call_index", ["queue"])
+    op.create_index("ix_call_index_call_type", "call_index", ["call_type"])
 
 
 def _fill_words(connection: sa.Connection) -> None:
