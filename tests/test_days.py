@@ -208,7 +208,7 @@ def test_an_agent_disputes_a_score_a_reviewer_decides_and_the_agent_reads_why(
     centre: Site, browser_page: Page
 ) -> None:
     page = browser_page
-    centre.sign_in(page, "agnes")
+    centre.sign_in_by_hand(page, "agnes")
     expect(page).to_have_url(re.compile("/me"))
     page.locator("main a[href^='/me/calls/']").first.press("Enter")
     page.wait_for_url(re.compile(r"/me/calls/"))
@@ -222,7 +222,7 @@ def test_an_agent_disputes_a_score_a_reviewer_decides_and_the_agent_reads_why(
     page.get_by_role("button", name="Sign out").press("Enter")
     page.wait_for_url(re.compile("/sign-in"))
 
-    centre.sign_in(page, "rita")
+    centre.sign_in_by_hand(page, "rita")
     page.goto(f"{centre.address}/disputes")
     page.locator("main a[href^='/disputes/']").first.wait_for()
     for link in page.locator("main a[href^='/disputes/']").all():
@@ -239,7 +239,7 @@ def test_an_agent_disputes_a_score_a_reviewer_decides_and_the_agent_reads_why(
     page.get_by_role("button", name="Sign out").press("Enter")
     page.wait_for_url(re.compile("/sign-in"))
 
-    centre.sign_in(page, "agnes")
+    centre.sign_in_by_hand(page, "agnes")
     page.goto(call)
     expect(page.locator("main")).to_contain_text("The worry was passed over twice.")
 
