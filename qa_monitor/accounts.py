@@ -184,8 +184,11 @@ def check_user(user: User) -> None:
 
 
 def set_password(people: People, user_id: str, password: str) -> None:
-    """Make ``password`` the user's, and end all sign-ins; ``UsageError``, ``NotFoundError``."""
-    people.set_password_hash(user_id, _hash(password, user_id), end_sessions=True)
+    """Make ``password`` the user's, and end all sign-ins and tokens.
+
+    Raises ``UsageError`` for a password that cannot be one, and ``NotFoundError``.
+    """
+    people.set_password_hash(user_id, _hash(password, user_id), end_access=True)
 
 
 def make_password() -> str:
@@ -276,7 +279,7 @@ def sign_in(
         raise SignInError("name or password is wrong, or the account is closed.")
     people.forgive_sign_ins(user_id)
     if _hasher().check_needs_rehash(stored):
-        people.set_password_hash(user_id, _hasher().hash(password), end_sessions=False)
+        people.set_password_hash(user_id, _hasher().hash(password), end_access=False)
     return user
 
 

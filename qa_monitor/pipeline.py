@@ -592,9 +592,7 @@ def score_batch(
         if isinstance(standing, Outcome):
             finish(standing)
         elif not again and was_deleted(standing.sha256):
-            finish(
-                Outcome(position=standing.position, call_id=standing.call_id, status="deleted")
-            )
+            finish(Outcome(position=standing.position, call_id=standing.call_id, status="deleted"))
         elif standing.call_id in pending:
             finish(_failed(standing, _id_taken(standing), "intake", store))
         else:

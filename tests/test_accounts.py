@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from invented_records import NOW
 
@@ -151,12 +151,14 @@ def test_a_name_that_is_nobodys_is_locked_as_a_users_is(people: People) -> None:
     assert answers("nobody") == answers("rita")
 
 
-def test_another_password_ends_the_sessions_that_stand(people: People) -> None:
+def test_another_password_ends_the_sessions_and_tokens_that_stand(people: People) -> None:
     sessions = Sessions(people, idle=timedelta(hours=1), absolute=timedelta(hours=2))
     secret = sessions.begin(RITA, now=NOW)
+    token, _ = make_token(people, RITA, name="t", now=NOW, expires_at=None)
     assert sessions.find(secret, now=NOW)
     set_password(people, "rita", "another-password")
     assert sessions.find(secret, now=NOW) is None
+    assert user_of_token(people, token, now=NOW) is None
     assert sign_in(people, "rita", "another-password", now=NOW)
 
 
@@ -184,6 +186,7 @@ def test_a_token_works_until_it_ends_or_is_dropped(people: People) -> None:
     assert user_of_token(people, secret, now=NOW) is None
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=60))
 def test_no_made_up_token_is_anybodys(text: str) -> None:
     with open_store("sqlite://") as store:
@@ -241,6 +244,7 @@ def test_several_roles_reach_what_each_reaches_and_no_more(
     assert may(user(roles), permission) is any(may(user(frozenset({r})), permission) for r in roles)
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     scope=st.builds(
         Scope,

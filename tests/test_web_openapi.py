@@ -35,7 +35,7 @@ REPOSITORY = Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def schema(house: House) -> Any:
     document = house.programs["ada"].get("/api/v1/openapi.json").json()
-    config = schemathesis.Config.from_path(REPOSITORY / "schemathesis.toml")
+    config = schemathesis.Config.from_path(REPOSITORY / ".ci" / "schemathesis.toml")
     config.cache.enabled = False
     return schemathesis.openapi.from_dict(document, config=config)
 

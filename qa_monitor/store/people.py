@@ -338,15 +338,16 @@ class People:
         query = select(users.c.password_hash).where(users.c.user_id == user_id)
         return self._database.read(lambda c: c.scalar(query))
 
-    def set_password_hash(self, user_id: str, password_hash: str, *, end_sessions: bool) -> None:
-        """Keep another hash; ``end_sessions`` signs the user out everywhere."""
+    def set_password_hash(self, user_id: str, password_hash: str, *, end_access: bool) -> None:
+        """Keep another hash; ``end_access`` ends the sign-ins and tokens that stand."""
 
         def work(connection: Connection) -> int:
             own = users.c.user_id == user_id
             values = {"password_hash": password_hash, "failed_sign_ins": 0, "locked_until": None}
             changed = connection.execute(update(users).where(own).values(**values)).rowcount
-            if end_sessions:
+            if end_access:
                 connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
+                connection.execute(delete(tokens).where(tokens.c.user_id == user_id))
             return changed
 
         if not self._database.write(work):
