@@ -2,6 +2,8 @@
 # make test     everything needed to pass the tests, and the tests
 # make check    ruff and mypy
 # make bench    speed and memory, on an idle machine
+# make bench-pages  how quickly pages come at 100,000 calls, on an idle machine
+# make pictures     the pictures of the README, anew
 # make figures  how good redaction is, each figure beside its target; options in FIGURES
 # make figures-scoring  the same of scoring
 # make lock     write the lock anew from what is installed
@@ -17,14 +19,15 @@ TORCH_INDEX ?=
 INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check bench figures figures-scoring lock clean
+.PHONY: demo test check bench bench-pages pictures figures figures-scoring lock clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
 	@$(BIN)/qa-monitor --config samples/qa-monitor.toml score samples
 
+# One more than there are cores, because browsers and servers wait for each other.
 test: $(INSTALLED)
-	@$(BIN)/pytest
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --dist worksteal
 
 check: $(INSTALLED)
 	@$(BIN)/ruff check .
@@ -42,6 +45,12 @@ $(INSTALLED): .requirements.lock pyproject.toml
 
 bench: $(INSTALLED)
 	@$(BIN)/python .ci/benchmark.py
+
+bench-pages: $(INSTALLED)
+	@$(BIN)/python .ci/pages_benchmark.py
+
+pictures: $(INSTALLED)
+	@$(BIN)/python .ci/screenshots.py
 
 figures: $(INSTALLED)
 	@$(BIN)/python .ci/redaction_figures.py $(FIGURES)

@@ -20,9 +20,9 @@
     ├── StoreError                         8  frees disk space, checks the database
     ├── DeliveryError                      9  checks the alert channel; the alert stays queued
     ├── NotFoundError                     10  asks for a call or agent that exists
-    ├── LeakError                         12  listens where it says; redacts or deletes the copy
-    └── AccessDeniedError                 13  asks somebody who may
-        └── SignInError                       (wrong name or password, or too many tries)
+    ├── AccessDeniedError                 13  asks somebody who may
+    │   └── SignInError                       (wrong name or password, or too many tries)
+    └── LeakError                         12  listens where it says; redacts or deletes the copy
 
 Exit 1 is left to faults of qa_monitor itself, 11 says that some calls of a batch failed and the
 rest was done, 130 that the user stopped the run.

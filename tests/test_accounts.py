@@ -9,9 +9,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from invented_records import NOW
+from invented_records import NOW, make_record
+from sqlalchemy import select
 
 from qa_monitor.accounts import (
     Permission,
@@ -27,9 +28,11 @@ from qa_monitor.accounts import (
     user_of_token,
 )
 from qa_monitor.errors import NotFoundError, SignInError, UsageError
-from qa_monitor.store import People, Scope, User, UserRole, open_store
+from qa_monitor.store import Agent, People, Scope, Store, User, UserRole, open_store
+from qa_monitor.store.tables import calls
 
 PASSWORD = "quiet-harbour-41"
+TEAMS = {"agent-01": "north", "agent-02": "south", "agent-03": None}
 RITA = User(user_id="rita", name="Rita", roles=frozenset({UserRole.REVIEWER}), all_teams=True)
 
 
@@ -186,12 +189,11 @@ def test_a_token_works_until_it_ends_or_is_dropped(people: People) -> None:
     assert user_of_token(people, secret, now=NOW) is None
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(max_size=60))
-def test_no_made_up_token_is_anybodys(text: str) -> None:
-    with open_store("sqlite://") as store:
-        assert user_of_token(store.people, f"qam_{text}", now=NOW) is None
-        assert user_of_token(store.people, text, now=NOW) is None
+def test_no_made_up_token_is_anybodys(people: People, text: str) -> None:
+    assert user_of_token(people, f"qam_{text}", now=NOW) is None
+    assert user_of_token(people, text, now=NOW) is None
 
 
 def test_the_last_administrator_cannot_be_closed(people: People) -> None:
@@ -232,11 +234,11 @@ def test_several_roles_reach_what_each_reaches_and_no_more(
             user_id="x", name="x", roles=roles, agent_id="agent-01", teams=frozenset({"north"})
         )
 
-    calls = [("agent-01", "north"), ("agent-01", None), ("agent-03", "north")]
-    calls += [("agent-02", "south"), ("agent-09", None)]
+    within = [("agent-01", "north"), ("agent-01", None), ("agent-03", "north")]
+    within += [("agent-02", "south"), ("agent-09", None)]
     together = scope_of(user(roles), permission)
     apart = [scope_of(user(frozenset({role})), permission) for role in roles]
-    for agent_id, team in calls:
+    for agent_id, team in within:
         assert together.covers(agent_id, team) is any(
             scope.covers(agent_id, team) for scope in apart
         )
@@ -244,7 +246,19 @@ def test_several_roles_reach_what_each_reaches_and_no_more(
     assert may(user(roles), permission) is any(may(user(frozenset({r})), permission) for r in roles)
 
 
-@settings(deadline=None, max_examples=40)
+@pytest.fixture(scope="module")
+def staffed() -> Iterator[Store]:
+    """Calls of agents with a team, without one, not listed, and of nobody."""
+    with open_store("sqlite://") as store:
+        store.people.set_agents(
+            [Agent(agent_id=each, name=None, team=team) for each, team in TEAMS.items()]
+        )
+        for agent_id in (*TEAMS, "agent-04", None):
+            store.save_record(make_record(f"c-{agent_id}", agent_id=agent_id), (), now=NOW)
+        yield store
+
+
+@settings(deadline=None)
 @given(
     scope=st.builds(
         Scope,
@@ -254,25 +268,13 @@ def test_several_roles_reach_what_each_reaches_and_no_more(
         besides=st.sampled_from([None, "agent-01", "agent-03"]),
     )
 )
-def test_the_database_and_the_program_agree_on_what_is_within_a_scope(scope: Scope) -> None:
-    from invented_records import make_record
-    from sqlalchemy import select
-
-    from qa_monitor.store import Agent
-    from qa_monitor.store.tables import calls
-
-    agents = {"agent-01": "north", "agent-02": "south", "agent-03": None}
-    with open_store("sqlite://") as store:
-        store.people.set_agents(
-            [Agent(agent_id=each, name=None, team=team) for each, team in agents.items()]
-        )
-        for agent_id in (*agents, "agent-04", None):
-            store.save_record(make_record(f"c-{agent_id}", agent_id=agent_id), (), now=NOW)
-        query = select(calls.c.agent_id).where(scope.condition())
-        found = store._database.read(lambda c: set(c.scalars(query)))
-    expected = {
+def test_the_database_and_the_program_agree_on_what_is_within_a_scope(
+    staffed: Store, scope: Scope
+) -> None:
+    query = select(calls.c.agent_id).where(scope.condition())
+    found = staffed._database.read(lambda c: set(c.scalars(query)))
+    assert found == {
         agent_id
-        for agent_id in (*agents, "agent-04", None)
-        if scope.covers(agent_id, agents.get(agent_id or ""))
+        for agent_id in (*TEAMS, "agent-04", None)
+        if scope.covers(agent_id, TEAMS.get(agent_id or ""))
     }
-    assert found == expected

@@ -277,7 +277,7 @@ def test_an_agent_sees_own_calls_and_nobody_elses(library: Site, browser_page: P
         ("ada", ["/admin/users", "/admin/agents", "/admin/log", "/admin/system", "/account"]),
     ],
 )
-def test_every_page_is_whole_accessible_and_asks_no_other_host(
+def test_every_page_is_there_and_asks_no_other_host(
     library: Site, browser_page: Page, user: str, paths: list[str]
 ) -> None:
     library.sign_in(browser_page, user)
@@ -285,5 +285,4 @@ def test_every_page_is_whole_accessible_and_asks_no_other_host(
         answer = browser_page.goto(f"{library.address}{path}")
         assert answer is not None
         assert answer.status == 200, path
-        assert_accessible(browser_page)
         assert browser_page.locator("h1").count() == 1

@@ -21,7 +21,6 @@ from invented_records import make_rubric_file
 from scripted import AGENT, CALLER, ScriptedRecogniser
 
 from qa_monitor import pipeline
-from qa_monitor.alerts import JsonLinesChannel
 from qa_monitor.calls import (
     DecodedAudio,
     RedactedDialogue,
@@ -370,7 +369,8 @@ def test_the_alerts_of_a_call_go_out_before_the_next_call_is_scored(
         ]
     )
     house.__dict__["stages"] = replace(house.stages, recogniser=urgent)
-    house.__dict__["channels"] = (JsonLinesChannel(told),)
+    alerts = house.config.alerts.model_copy(update={"console": False, "jsonl_file": told})
+    house.config = house.config.model_copy(update={"alerts": alerts})
     told_after: list[str] = []
 
     class Watches:

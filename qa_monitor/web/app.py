@@ -101,7 +101,7 @@ _TITLES = {
 
 
 def create_app(monitor: Monitor) -> FastAPI:
-    """The pages and the API of ``monitor``; its database is opened by the first request.
+    """The pages and the API of ``monitor``, whose database is opened.
 
     Nothing is served from, and no page asks for, any other host.
     """
