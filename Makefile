@@ -1,5 +1,5 @@
 # make demo     score the sample calls and show what comes out
-# make test     everything needed to pass the tests, and the tests
+# make test     everything needed to pass the tests, and the tests; ALL=1: the exhaustive ones too
 # make check    ruff and mypy
 # make bench    speed and memory, on an idle machine
 # make bench-pages  how quickly pages come at 100,000 calls, on an idle machine
@@ -27,7 +27,7 @@ demo: $(INSTALLED)
 
 # One more than there are cores, because browsers and servers wait for each other.
 test: $(INSTALLED)
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --dist worksteal
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --dist worksteal $(if $(ALL),,-m "not exhaustive")
 
 check: $(INSTALLED)
 	@$(BIN)/ruff check .

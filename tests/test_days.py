@@ -20,7 +20,7 @@ from web_fixtures import PASSWORD, Site, assert_accessible, serving
 from qa_monitor.calls import Criterion
 from qa_monitor.config import Config
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
 
 
 @pytest.fixture(scope="module")

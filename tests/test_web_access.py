@@ -394,6 +394,7 @@ def test_every_route_has_its_place_in_the_table_and_every_entry_its_route() -> N
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("key", sorted(RULES))
 def test_what_is_refused_is_refused_to_everybody_else_and_changes_nothing(
     house: House, key: str
@@ -415,6 +416,7 @@ def test_what_is_refused_is_refused_to_everybody_else_and_changes_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("key", sorted(RULES))
 def test_what_is_allowed_is_answered(house: House, key: str) -> None:
     rule = RULES[key]

@@ -308,7 +308,7 @@ def test_in_a_browser_an_original_plays_after_a_reason(original: Site, browser_p
     page.get_by_text("Hear the original", exact=True).click()
     page.get_by_label("Why you need to hear what was taken out").fill(REASON)
     page.get_by_role("button", name="Hear the original once").click()
-    page.get_by_text("Not redacted.").wait_for()
+    page.get_by_text("Not redacted.", exact=True).wait_for()
     # In its place in the page, or on a page of its own where the click was before the script.
     sound = "document.querySelector('audio[src*=unredacted]')"
     until(page, f"{sound}.readyState > 0")

@@ -79,6 +79,7 @@ def check(house: House, case: Any, user: str, *, with_known: bool) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
 @pytest.mark.parametrize("user", USERS)
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
@@ -115,6 +116,7 @@ def whose(path: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_every_bound_of_every_value_is_kept(
     house: House, schema: Any, method: str, path: str
